@@ -1,0 +1,1 @@
+//! The sample FRAMES data, and the story that `demo` tells.

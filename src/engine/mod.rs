@@ -1,0 +1,1 @@
+//! Observes, plans and applies, once or on every trigger.

@@ -1,0 +1,1 @@
+//! Intents and their outcomes, as values.

@@ -1,0 +1,3 @@
+//! The `frames-sync` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The Notion API: requests and answers as values, and the thin half that sends them.

@@ -1,0 +1,1 @@
+//! PostgreSQL: the catalog, typed rows, change capture.

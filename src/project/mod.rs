@@ -1,0 +1,1 @@
+//! Finding and reading the project file, the mapping files and the profiles.

@@ -1,0 +1,1 @@
+//! Decides what a record needs, from one observation of it.

@@ -1,0 +1,1 @@
+//! HTTP: webhooks, the API, metrics and the dashboard.

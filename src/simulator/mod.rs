@@ -1,0 +1,1 @@
+//! Notion as pure state, and its API over HTTP, for tests and the demo.

@@ -1,0 +1,1 @@
+//! The sync state in schema `frames_sync`.

@@ -1,0 +1,1 @@
+//! The harness: databases, simulators and projects for tests.
