@@ -42,7 +42,14 @@ pub fn parse(document: Document) -> Checked<Parsed> {
         prune(&mut value, finding, &mut left_out);
     }
     match serde_path_to_error::deserialize(&value) {
-        Ok(written) => Checked { value: Some(Parsed { document, written, left_out }), findings },
+        Ok(written) => Checked {
+            value: Some(Parsed {
+                document,
+                written,
+                left_out,
+            }),
+            findings,
+        },
         Err(error) if findings.is_empty() => {
             // The schema and the types are generated from one source; should they ever part, say so with a place.
             let at = error.path().to_string().replace('.', "/");
@@ -56,8 +63,12 @@ pub fn parse(document: Document) -> Checked<Parsed> {
 
 /// Takes what a finding is about out of the value: a whole property, or the key itself.
 fn prune(value: &mut Value, finding: &Diagnostic, left_out: &mut BTreeSet<String>) {
-    let segments: Vec<String> =
-        finding.pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
+    let segments: Vec<String> = finding
+        .pointer
+        .split('/')
+        .skip(1)
+        .map(|part| part.replace("~1", "/").replace("~0", "~"))
+        .collect();
     match segments.as_slice() {
         [properties, name, inner @ ..] if properties == "properties" => {
             // A key that is not known may go by itself; the property means the same without it.
@@ -74,7 +85,8 @@ fn prune(value: &mut Value, finding: &Diagnostic, left_out: &mut BTreeSet<String
         }
         [top, ..] => {
             if let Some(object) = value.as_object_mut() {
-                let is_required = matches!(top.as_str(), "entity" | "table" | "key" | "notion" | "properties");
+                let is_required =
+                    matches!(top.as_str(), "entity" | "table" | "key" | "notion" | "properties");
                 match (top.as_str(), segments.as_slice()) {
                     ("version", _) => {
                         object.insert("version".to_owned(), Value::from(1));

@@ -36,9 +36,16 @@ pub struct Scene {
 /// The mapping is there whenever its structure holds, even beside findings; it may be used only where none of them
 /// is an error.
 pub fn validate(parsed: &Parsed, scene: &Scene) -> Checked<Mapping> {
-    let mut check = Check { parsed, scene, findings: Vec::new() };
+    let mut check = Check {
+        parsed,
+        scene,
+        findings: Vec::new(),
+    };
     let mapping = check.mapping();
-    Checked { value: mapping, findings: check.findings }
+    Checked {
+        value: mapping,
+        findings: check.findings,
+    }
 }
 
 /// One mapping under validation.
@@ -59,12 +66,14 @@ impl<'a> Check<'a> {
 
     /// Reports a finding about the value at a pointer, with the cure.
     fn value(&mut self, code: Code, at: &str, message: String, label: &str, help: impl Into<String>) {
-        self.findings.push(self.document().value_finding(code, at, message, label).help(help));
+        self.findings
+            .push(self.document().value_finding(code, at, message, label).help(help));
     }
 
     /// Reports a finding about the key at a pointer, with the cure.
     fn key(&mut self, code: Code, at: &str, message: String, label: &str, help: impl Into<String>) {
-        self.findings.push(self.document().key_finding(code, at, message, label).help(help));
+        self.findings
+            .push(self.document().key_finding(code, at, message, label).help(help));
     }
 
     /// A label under the key at a pointer, for a finding's second place.
@@ -103,7 +112,10 @@ impl<'a> Check<'a> {
             capture: self.capture(),
             guards: self.guards(),
             null_scope: written.null_scope.unwrap_or(super::NullScope::Exclude),
-            create_grace: written.create_grace.as_ref().and_then(super::document::Period::duration),
+            create_grace: written
+                .create_grace
+                .as_ref()
+                .and_then(super::document::Period::duration),
         })
     }
 
@@ -127,7 +139,10 @@ impl<'a> Check<'a> {
         for part in [schema, name] {
             fine &= self.identifier("/table", part, "table");
         }
-        fine.then(|| TableName { schema: schema.to_owned(), name: name.to_owned() })
+        fine.then(|| TableName {
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+        })
     }
 
     /// Whether a name can exist in Postgres; says why not.
@@ -156,7 +171,11 @@ impl<'a> Check<'a> {
 
     fn key_columns(&mut self, key: &[String]) {
         for (index, column) in key.iter().enumerate() {
-            let at = if self.document().has("/key/0") { format!("/key/{index}") } else { "/key".to_owned() };
+            let at = if self.document().has("/key/0") {
+                format!("/key/{index}")
+            } else {
+                "/key".to_owned()
+            };
             self.identifier(&at, column, "column");
             if let Some(first) = key[..index].iter().position(|other| other == column) {
                 let label = self.place(&format!("/key/{first}"), "first here");
@@ -177,7 +196,11 @@ impl<'a> Check<'a> {
 
     fn notion(&mut self) -> NotionSettings {
         let notion = &self.written().notion;
-        if let Some(id) = notion.data_source_id.as_ref().filter(|id| notion_id(id).is_none()) {
+        if let Some(id) = notion
+            .data_source_id
+            .as_ref()
+            .filter(|id| notion_id(id).is_none())
+        {
             self.value(
                 Code::InvalidNotionId,
                 "/notion/data_source_id",
@@ -247,8 +270,9 @@ impl<'a> Check<'a> {
             ("sync_status", &system.sync_status),
         ];
         for (index, (key, name)) in names.iter().enumerate() {
-            if let Some((other, _)) =
-                names[..index].iter().find(|(_, other)| other.to_lowercase() == name.to_lowercase())
+            if let Some((other, _)) = names[..index]
+                .iter()
+                .find(|(_, other)| other.to_lowercase() == name.to_lowercase())
             {
                 self.value(
                     Code::PropertyNameClash,
@@ -271,16 +295,32 @@ impl<'a> Check<'a> {
 /// A Notion id in its dashed form, from any text that holds one: the id itself or an address that ends in it.
 pub(super) fn notion_id(text: &str) -> Option<String> {
     let without_query = text.split(['?', '#']).next().unwrap_or(text);
-    let last = without_query.trim_end_matches('/').rsplit('/').next().unwrap_or(without_query);
+    let last = without_query
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or(without_query);
     let digits: String = last.chars().filter(|c| *c != '-').collect();
-    let tail = digits.len().checked_sub(32).and_then(|start| digits.get(start..))?;
+    let tail = digits
+        .len()
+        .checked_sub(32)
+        .and_then(|start| digits.get(start..))?;
     // A bare id has nothing before it; in an address a title may stand there.
     let is_whole = digits.len() == 32 || text.starts_with("https://");
     if !is_whole || !tail.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     let tail = tail.to_ascii_lowercase();
-    Some([&tail[..8], &tail[8..12], &tail[12..16], &tail[16..20], &tail[20..]].join("-"))
+    Some(
+        [
+            &tail[..8],
+            &tail[8..12],
+            &tail[12..16],
+            &tail[16..20],
+            &tail[20..],
+        ]
+        .join("-"),
+    )
 }
 
 /// Whether a text can be one emoji, or is a secure address.

@@ -4,8 +4,8 @@ use super::Check;
 use crate::diagnostic::{Code, did_you_mean};
 use crate::mapping::document::{CaptureDocument, CaptureName, Percentage};
 use crate::mapping::{
-    Assignment, Capture, Direction, Field, Guards, LastWritePolicy, MinCertainty, OnDuplicate, OnInaccessible,
-    OnPageCreate, OnPageTrash, OnRowDelete, Predicate, PresencePolicies, TieBreak,
+    Assignment, Capture, Direction, Field, Guards, LastWritePolicy, MinCertainty, OnDuplicate,
+    OnInaccessible, OnPageCreate, OnPageTrash, OnRowDelete, Predicate, PresencePolicies, TieBreak,
 };
 use crate::schema::PropertyType;
 use crate::yaml::pointer;
@@ -35,7 +35,9 @@ impl Check<'_> {
             Some(CaptureDocument::Named(CaptureName::Triggers)) => Capture::Triggers,
             Some(CaptureDocument::UpdatedAt(written)) => {
                 self.identifier("/capture/updated_at", &written.updated_at.0, "column");
-                Capture::UpdatedAt { column: written.updated_at.0.clone() }
+                Capture::UpdatedAt {
+                    column: written.updated_at.0.clone(),
+                }
             }
         }
     }
@@ -109,7 +111,11 @@ impl Check<'_> {
                     .help("remove it from `new_row`, or make the property `direction: to_notion`");
                 self.findings.push(finding);
             }
-            if scope.constants().iter().any(|(column, _)| *column == assignment.column) {
+            if scope
+                .constants()
+                .iter()
+                .any(|(column, _)| *column == assignment.column)
+            {
                 let label = self.place(&pointer("/scope", &assignment.column), "decided here");
                 let finding = self
                     .document()
@@ -128,7 +134,10 @@ impl Check<'_> {
         // from somewhere that the mapping names.
         let fixed = |column: &str| {
             assignments.iter().any(|assignment| assignment.column == column)
-                || written.new_row.as_ref().is_some_and(|new_row| new_row.contains_key(column))
+                || written
+                    .new_row
+                    .as_ref()
+                    .is_some_and(|new_row| new_row.contains_key(column))
                 || carried(column).is_some()
                 || scope.constants().iter().any(|(fixed, _)| *fixed == column)
         };

@@ -60,11 +60,14 @@ impl Check<'_> {
                         "lt" => Comparison::Less,
                         _ => Comparison::LessOrEqual,
                     };
-                    let Some(value) = self.literal(&at, value) else { continue };
+                    let Some(value) = self.literal(&at, value) else {
+                        continue;
+                    };
                     all.push(match (comparison, value) {
-                        (Comparison::NotEqual, Literal::Null) => {
-                            Predicate::IsNull { column: column(), null: false }
-                        }
+                        (Comparison::NotEqual, Literal::Null) => Predicate::IsNull {
+                            column: column(),
+                            null: false,
+                        },
                         (_, Literal::Null) => {
                             self.value(
                                 Code::ScopeInvalid,
@@ -75,7 +78,11 @@ impl Check<'_> {
                             );
                             continue;
                         }
-                        (comparison, value) => Predicate::Compare { column: column(), comparison, value },
+                        (comparison, value) => Predicate::Compare {
+                            column: column(),
+                            comparison,
+                            value,
+                        },
                     });
                 }
                 Some(Predicate::All(all))
@@ -83,7 +90,10 @@ impl Check<'_> {
             scalar => {
                 let value = self.literal(at, scalar)?;
                 Some(match value {
-                    Literal::Null => Predicate::IsNull { column: column(), null: true },
+                    Literal::Null => Predicate::IsNull {
+                        column: column(),
+                        null: true,
+                    },
                     value => self.or_null(Predicate::Compare {
                         column: column(),
                         comparison: Comparison::Equal,
@@ -110,14 +120,20 @@ impl Check<'_> {
             .enumerate()
             .filter_map(|(index, value)| self.literal(&pointer(at, index), value))
             .collect();
-        Some(self.or_null(Predicate::In { column, values: literals }))
+        Some(self.or_null(Predicate::In {
+            column,
+            values: literals,
+        }))
     }
 
     /// With `null_scope: include`, rows whose column is NULL meet an equality too.
     fn or_null(&self, predicate: Predicate) -> Predicate {
         match (&predicate, self.written().null_scope) {
             (Predicate::Compare { column, .. } | Predicate::In { column, .. }, Some(NullScope::Include)) => {
-                let null = Predicate::IsNull { column: column.clone(), null: true };
+                let null = Predicate::IsNull {
+                    column: column.clone(),
+                    null: true,
+                };
                 Predicate::Any(vec![predicate, null])
             }
             _ => predicate,

@@ -56,13 +56,17 @@ impl Check<'_> {
                 "value" | "row" if names == Names::Conversion => continue,
                 "row" if names == Names::Columns => continue,
                 _ if names == Names::Columns => continue,
-                "env" => "mappings do not see the environment; hand it over in the profile's `vars`".to_owned(),
+                "env" => {
+                    "mappings do not see the environment; hand it over in the profile's `vars`".to_owned()
+                }
                 _ if names == Names::Conversion => {
                     "a conversion sees `value`, `row`, `vars` and `profile`".to_owned()
                 }
                 _ => "a scope sees `vars` and `profile`".to_owned(),
             };
-            let range = text.find(reference.as_str()).map(|start| start..start + reference.len());
+            let range = text
+                .find(reference.as_str())
+                .map(|start| start..start + reference.len());
             let finding = Diagnostic::new(
                 Code::TemplateUnknownVariable,
                 format!("the template names `{reference}`, which it will not have"),
@@ -110,7 +114,10 @@ impl Check<'_> {
                 }
                 literal => Assigned::Literal(literal.clone()),
             };
-            assignments.push(Assignment { column: column.clone(), value });
+            assignments.push(Assignment {
+                column: column.clone(),
+                value,
+            });
         }
         assignments
     }

@@ -16,7 +16,9 @@ impl Check<'_> {
             let at = pointer("/views", index);
             let name = &view.name.0;
             if let Some(first) = views.iter().position(|other| &other.name == name) {
-                let label = self.document().value_label(&format!("/views/{first}/name"), "first here");
+                let label = self
+                    .document()
+                    .value_label(&format!("/views/{first}/name"), "first here");
                 let finding = self
                     .document()
                     .value_finding(
@@ -33,7 +35,12 @@ impl Check<'_> {
                 self.view_property(&pointer(&at, "group_by"), group, fields, system);
             }
             for (index, shown) in view.properties.iter().flatten().enumerate() {
-                self.view_property(&pointer(&pointer(&at, "properties"), index), shown, fields, system);
+                self.view_property(
+                    &pointer(&pointer(&at, "properties"), index),
+                    shown,
+                    fields,
+                    system,
+                );
             }
             let mut sort = Vec::new();
             for (index, written) in view.sort.iter().flatten().enumerate() {
@@ -62,8 +69,8 @@ impl Check<'_> {
             return;
         }
         let known = fields.iter().map(|field| field.property.as_str());
-        let help = did_you_mean(name, known)
-            .unwrap_or_else(|| "name one of the mapping's properties".to_owned());
+        let help =
+            did_you_mean(name, known).unwrap_or_else(|| "name one of the mapping's properties".to_owned());
         self.value(
             Code::ViewUnknownProperty,
             at,
@@ -78,7 +85,14 @@ impl Check<'_> {
         let (needs, fits): (&str, &[Type]) = match kind {
             ViewKind::Board => (
                 "a select, multi_select, status, people, relation or checkbox",
-                &[Type::Select, Type::MultiSelect, Type::Status, Type::People, Type::Relation, Type::Checkbox],
+                &[
+                    Type::Select,
+                    Type::MultiSelect,
+                    Type::Status,
+                    Type::People,
+                    Type::Relation,
+                    Type::Checkbox,
+                ],
             ),
             ViewKind::Calendar | ViewKind::Timeline => {
                 ("a date", &[Type::Date, Type::CreatedTime, Type::LastEditedTime])
@@ -110,7 +124,10 @@ impl Check<'_> {
                 .value_finding(
                     Code::ViewGroupType,
                     &pointer(at, "group_by"),
-                    format!("a {kind} cannot be grouped by `{group_by}`, which is a {}", field.property_type()),
+                    format!(
+                        "a {kind} cannot be grouped by `{group_by}`, which is a {}",
+                        field.property_type()
+                    ),
                     format!("needs {needs}"),
                 )
                 .also(label)
