@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::reconcile::{Reason, Side, Value, present};
+use crate::reconcile::{Reason, Side, Value};
 use crate::report::ErrorCode;
 use crate::value::{PageId, PropertyId, RecordKey};
 
@@ -56,18 +56,8 @@ pub struct SentField {
     /// The canonical Notion value that is sent.
     pub sent: Value,
     /// The column's value that it stands for; `None` for the engine's own properties.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
     pub from_row: Option<Value>,
     /// What the page was read to hold just before; `None` on a create.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
     pub replaces: Option<Value>,
 }
 
@@ -115,32 +105,12 @@ pub struct Conflict {
     /// The property; `None` when the conflict is about the record's existence.
     pub property: Option<PropertyId>,
     /// The column's value when both sides last agreed.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
     pub base_row: Option<Value>,
     /// The property's value when both sides last agreed.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
     pub base_page: Option<Value>,
     /// The column's value.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
     pub row: Option<Value>,
     /// The property's value.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
     pub page_value: Option<Value>,
     /// Why it is one, or how it was settled.
     pub reason: Reason,
@@ -193,24 +163,24 @@ pub struct AuditEntry {
     pub side: Side,
     /// What was done.
     pub act: Act,
-    /// What stood there before: a value, or a whole record as an object by column or property.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
-    pub old: Option<Value>,
+    /// What stood there before.
+    pub old: Option<Kept>,
     /// What stands there now.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
-    pub new: Option<Value>,
+    pub new: Option<Kept>,
     /// Why.
     pub cause: Reason,
     /// When, on the database's clock.
     pub at: OffsetDateTime,
+}
+
+/// What an audit entry keeps, so that it can be put back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// One value.
+    Value(Value),
+    /// A whole row by column, or a whole page by property id.
+    Record(std::collections::BTreeMap<String, Value>),
 }
 
 /// What an audit entry tells of.

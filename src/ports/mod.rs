@@ -28,10 +28,7 @@ use std::time::Duration;
 
 pub use futures_util::future::BoxFuture;
 
-/// What a column or a property holds, in its canonical form.
-///
-/// Equality means "nothing to do", on its own side: a column's value is compared with column values only.
-pub type Value = crate::reconcile::Value;
+pub use crate::value::Value;
 
 /// When an operation that failed may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

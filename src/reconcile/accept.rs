@@ -91,5 +91,21 @@ fn is_own_late_write(page: &Value, field: &FieldFacts, observation: &Observation
 
 /// R4: whether a read shows that a pending request was applied: every field it sent holds what was sent.
 pub fn settles<'a>(mut sent: impl Iterator<Item = (&'a Sent, Option<&'a Value>)>) -> bool {
-    sent.all(|(sent, read)| read == Some(&sent.value))
+    sent.all(|(sent, read)| read.is_some_and(|read| shows(read, &sent.value)))
+}
+
+/// Whether a page that was sent `sent` would read as `read`: the same value, with the ids that Notion gave.
+pub fn shows(read: &Value, sent: &Value) -> bool {
+    match (read, sent) {
+        (Value::Choice(read), Value::Choice(sent)) => read.name == sent.name,
+        (Value::Choices(read), Value::Choices(sent)) => read
+            .iter()
+            .map(|choice| &choice.name)
+            .eq(sent.iter().map(|choice| &choice.name)),
+        (Value::People(read), Value::People(sent)) => read
+            .iter()
+            .map(|person| &person.id)
+            .eq(sent.iter().map(|person| &person.id)),
+        _ => read == sent,
+    }
 }

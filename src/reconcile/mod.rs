@@ -16,7 +16,6 @@ mod reason;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use observation::present;
 pub use observation::{
     Bases, EntityPolicy, Fault, FieldError, FieldFacts, FieldState, Label, LinkFacts, Observation, PageFacts,
     PageState, PastValue, Phase, RowState, Sent, Side, Sides, WriteStreak,
@@ -26,8 +25,7 @@ pub use reason::Reason;
 
 use merge::FieldDecision;
 
-/// What a column or a property holds, in canonical form.
-pub type Value = serde_json::Value;
+pub use crate::value::Value;
 
 /// What to do about one record.
 #[derive(Clone, Debug, PartialEq)]

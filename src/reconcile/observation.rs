@@ -1,6 +1,6 @@
 //! One record as it was seen: link, row, page, and what is remembered of each field.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::Value;
@@ -329,9 +329,4 @@ pub struct Sent {
     pub abandoned: bool,
     /// Whether the outcome is still open.
     pub pending: bool,
-}
-
-/// Reads an optional value such that a value that is `null` in JSON is still a value.
-pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
 }
