@@ -18,7 +18,7 @@ pub use clock::{Clock, Rng};
 pub use pages::{
     Page, PageBatch, PageParent, PageQuery, PageWrite, Pages, PagesError, Priority, PropertyRead,
 };
-pub use rows::{Change, ColumnRejection, Row, RowChange, RowOutcome, RowWrite, Rows, RowsError};
+pub use rows::{Change, ColumnRejection, Row, RowChange, RowOutcome, RowTables, RowWrite, Rows, RowsError};
 pub use store::{
     Approval, AuditFilter, Commit, CommitOutcome, Fence, LeaseGrant, Link, LinkTotals, Marks, Pin, Record,
     RunRecord, Settle, Store, StoreError,

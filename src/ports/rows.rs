@@ -183,3 +183,14 @@ impl RowsError {
         }
     }
 }
+
+/// Rows that live in memory, for a [`super::Store`] that lives there too: how both share one commit.
+pub trait RowTables: Send + Sync {
+    /// Makes the write, then calls `then` with the row as stored; takes the write back when that answers false.
+    ///
+    /// Nothing else reads or writes the tables meanwhile.
+    fn write(&self, write: &RowWrite, then: &mut dyn FnMut(&Row) -> bool) -> RowOutcome;
+
+    /// Removes notes from an entity's change log.
+    fn acknowledge(&self, entity: &str, notes: &[i64]);
+}
