@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::schema::{PropertyType, TableName};
 use crate::value::Conversion;
 
+pub mod document;
 mod predicate;
 
 pub use predicate::{Comparison, Literal, Predicate};
