@@ -128,10 +128,8 @@ fn version_of_folder(name: &str) -> Option<u32> {
 fn make_data_directory(binaries: &Path, data: &Path, user: Option<RunAs>) -> Result<(), ClusterError> {
     let uid = user.map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.uid);
     let version = run(Command::new(binaries.join("postgres")).arg("--version"), None)?;
-    let version: String = version
-        .chars()
-        .filter(|c| c.is_ascii_digit() || *c == '.')
-        .collect();
+    // `postgres (PostgreSQL) 15.13 (Debian …)`
+    let version = version.split_whitespace().nth(2).unwrap_or("unknown");
     let cache = fastest_place().join(format!("frames-sync-initdb-{version}-{uid}"));
 
     if is_private_directory(&cache, uid) {
