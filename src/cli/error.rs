@@ -42,17 +42,29 @@ pub struct Failure {
 impl Failure {
     /// The command line or the project cannot be understood.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into(), hints: Vec::new() }
+        Self {
+            exit: Exit::Usage,
+            message: message.into(),
+            hints: Vec::new(),
+        }
     }
 
     /// The user has to decide or mend something.
     pub fn needs_user(message: impl Into<String>) -> Self {
-        Self { exit: Exit::NeedsUser, message: message.into(), hints: Vec::new() }
+        Self {
+            exit: Exit::NeedsUser,
+            message: message.into(),
+            hints: Vec::new(),
+        }
     }
 
     /// The database, the network or a token failed.
     pub fn world(message: impl Into<String>) -> Self {
-        Self { exit: Exit::World, message: message.into(), hints: Vec::new() }
+        Self {
+            exit: Exit::World,
+            message: message.into(),
+            hints: Vec::new(),
+        }
     }
 
     /// Adds what can be done about it.

@@ -3,7 +3,8 @@
 //! The library below never prints; everything a person or a program reads goes through [`Terminal`]. Standard output
 //! is data, standard error is talk.
 
-mod commands;
+pub mod commands;
+mod context;
 mod error;
 mod terminal;
 
@@ -94,10 +95,6 @@ pub enum ColorChoice {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write a project file, an example mapping, `.env.example` and the schemas.
-    Init(commands::init::Init),
-    /// Write a mapping from a live table.
-    Generate(commands::generate::Generate),
     /// Check the project and its mappings, and say everything that is wrong at once.
     Validate(commands::validate::Validate),
     /// Print a JSON Schema.
@@ -124,7 +121,11 @@ pub fn main() -> ExitCode {
             let is_help = error.exit_code() == 0;
             // Where not even this can be printed there is nobody left to tell.
             let _ = error.print();
-            return if is_help { Exit::Done.into() } else { Exit::Usage.into() };
+            return if is_help {
+                Exit::Done.into()
+            } else {
+                Exit::Usage.into()
+            };
         }
     };
     let terminal = Terminal::new(&cli.global);
@@ -147,8 +148,6 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<Exit, Failure> {
         return Err(Failure::usage(error.render().to_string()));
     }
     match cli.command {
-        Command::Init(command) => command.run(terminal),
-        Command::Generate(command) => command.run(&cli.global, terminal),
         Command::Validate(command) => command.run(&cli.global, terminal),
         Command::Schema(command) => command.run(terminal),
         Command::Completions(command) => command.run(terminal),

@@ -92,7 +92,10 @@ impl Terminal {
             }
             LogFormat::Text => {
                 let mut stream = AutoStream::new(std::io::stderr().lock(), self.color);
-                let message = failure.message.strip_prefix("error: ").unwrap_or(&failure.message);
+                let message = failure
+                    .message
+                    .strip_prefix("error: ")
+                    .unwrap_or(&failure.message);
                 let _ = writeln!(stream, "\u{1b}[1;31merror\u{1b}[0m: {}", message.trim_end());
                 for hint in &failure.hints {
                     let _ = writeln!(stream, "  \u{1b}[1;36mhelp\u{1b}[0m: {hint}");

@@ -274,8 +274,16 @@ impl Project {
 
 /// Takes secrets that stand in the file itself out of the text that code frames show; the values stay, to be refused.
 fn mask_secrets(document: &mut Document) {
-    let holders = |settings: &str| [format!("{settings}/notion/token"), format!("{settings}/database_url")];
-    let profiles = document.value.get("profiles").and_then(serde_json::Value::as_object);
+    let holders = |settings: &str| {
+        [
+            format!("{settings}/notion/token"),
+            format!("{settings}/database_url"),
+        ]
+    };
+    let profiles = document
+        .value
+        .get("profiles")
+        .and_then(serde_json::Value::as_object);
     let pointers: Vec<String> = profiles
         .into_iter()
         .flat_map(|profiles| profiles.keys())

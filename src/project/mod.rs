@@ -10,5 +10,6 @@ mod load;
 mod profile;
 
 pub use environment::{DotEnvError, Environment, Origin};
+pub(crate) use load::validate_files;
 pub use load::{MappingFile, PROJECT_FILE, Project, display_path, find, schema};
 pub use profile::{NotionAccess, Profile, Schedule, Secrets, Tuning};
