@@ -64,7 +64,10 @@ impl Template {
     pub fn parse(text: impl Into<String>) -> Result<Self, TemplateError> {
         let text = text.into();
         if text.len() > SOURCE_LIMIT {
-            return Err(TemplateError::new(TemplateFault::TooLong, "template is longer than 64 KiB"));
+            return Err(TemplateError::new(
+                TemplateFault::TooLong,
+                "template is longer than 64 KiB",
+            ));
         }
         let mut environment = restricted();
         if !text.contains("{{") && !text.contains("{%") && !text.contains("{#") {
@@ -188,7 +191,10 @@ impl Template {
             }
             Body::Text => {
                 let failed = |error: &minijinja::Error| self.failure(error, 0);
-                let template = self.environment.get_template(NAME).map_err(|error| failed(&error))?;
+                let template = self
+                    .environment
+                    .get_template(NAME)
+                    .map_err(|error| failed(&error))?;
                 let mut output = Bounded::default();
                 template
                     .render_captured_to(self.context(context, ambient), &mut output)
@@ -260,7 +266,10 @@ impl Template {
     }
 
     fn undefined(&self, range: Option<Range<usize>>) -> TemplateError {
-        let quoted = range.clone().and_then(|range| self.text.get(range)).map(str::trim);
+        let quoted = range
+            .clone()
+            .and_then(|range| self.text.get(range))
+            .map(str::trim);
         let message = match quoted {
             Some(name) => format!("`{name}` is not defined"),
             None => "a name is not defined".to_owned(),
@@ -324,7 +333,10 @@ impl Ambient {
 
 /// An identifier of version 4's shape out of another one and a label.
 fn derived(from: Uuid, label: &[u8]) -> Uuid {
-    let digest = Sha256::new().chain_update(from.as_bytes()).chain_update(label).finalize();
+    let digest = Sha256::new()
+        .chain_update(from.as_bytes())
+        .chain_update(label)
+        .finalize();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     uuid::Builder::from_random_bytes(bytes).into_uuid()
@@ -379,13 +391,18 @@ impl TemplateError {
 
     /// A fault found before any value was there: its detail can only quote the template.
     fn parsing(error: &minijinja::Error, text: &str) -> Self {
-        let message = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-        let range = error.range().filter(|range| text.get(range.clone()).is_some()).or_else(|| {
-            let line = error.line()?.checked_sub(1)?;
-            let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-            let length = text.get(start..)?.lines().next().map_or(0, str::len);
-            Some(start..start + length)
-        });
+        let message = error
+            .detail()
+            .map_or_else(|| error.kind().to_string(), str::to_owned);
+        let range = error
+            .range()
+            .filter(|range| text.get(range.clone()).is_some())
+            .or_else(|| {
+                let line = error.line()?.checked_sub(1)?;
+                let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+                let length = text.get(start..)?.lines().next().map_or(0, str::len);
+                Some(start..start + length)
+            });
         Self::new(TemplateFault::Syntax, message).at(range)
     }
 }
@@ -454,8 +471,9 @@ fn check_tags(environment: &Environment<'_>, tags: &[Tag]) -> Result<(), Templat
                     && before(2).and_then(|token| token.name()) == Some("is");
             if after_bar && unknown(environment, name, ErrorKind::UnknownFilter) {
                 let message = format!("unknown filter `{name}`");
-                return Err(TemplateError::new(TemplateFault::UnknownFilter, message)
-                    .at(Some(token.range.clone())));
+                return Err(
+                    TemplateError::new(TemplateFault::UnknownFilter, message).at(Some(token.range.clone()))
+                );
             }
             if tested && unknown(environment, name, ErrorKind::UnknownTest) {
                 let message = format!("unknown test `{name}`");
