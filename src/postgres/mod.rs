@@ -9,6 +9,7 @@ mod constraint;
 pub mod error;
 pub mod facts;
 pub mod introspect;
+mod role;
 pub mod sql;
 mod transaction;
 
@@ -16,4 +17,5 @@ pub use connect::{ConnectOptions, connect};
 pub use error::{PostgresError, Retry, SqlFailure};
 pub use facts::column_facts;
 pub use introspect::{introspect, introspect_all, list_tables};
+pub use role::current_role;
 pub use transaction::{Purpose, begin};
