@@ -330,7 +330,7 @@ fn is_icon(text: &str) -> bool {
     text.starts_with("https://")
         || (!text.is_empty()
             && text.chars().count() <= 12
-            && text.chars().any(|c| !c.is_ascii())
+            && !text.is_ascii()
             && !text.chars().any(|c| c.is_alphabetic() || c.is_whitespace()))
 }
 
