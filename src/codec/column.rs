@@ -226,7 +226,7 @@ impl FieldCodec {
     }
 
     /// The value as the column takes it, or why the column does not.
-    fn admitted(&self, value: Value, pg_type: &PgType) -> Result<Value, CodecError> {
+    pub(super) fn admitted(&self, value: Value, pg_type: &PgType) -> Result<Value, CodecError> {
         let base = pg_type.base();
         let value = match (value, base) {
             (Value::List(values), PgType::Array(element)) => {

@@ -226,7 +226,7 @@ fn property_value(property_type: PropertyType) -> BoxedStrategy<Value> {
         })
     };
     let text = || word().prop_map(Value::text);
-    let some = match property_type {
+    match property_type {
         PropertyType::Title | PropertyType::RichText => {
             let run = (word(), any::<bool>()).prop_map(|(text, bold)| Run {
                 style: Style {
@@ -278,8 +278,7 @@ fn property_value(property_type: PropertyType) -> BoxedStrategy<Value> {
             prop_oneof![4 => one.clone(), 1 => proptest::collection::vec(one, 0..3).prop_map(Value::List)]
                 .boxed()
         }
-    };
-    some
+    }
 }
 
 fn links() -> LinkTable {
@@ -320,7 +319,9 @@ fn hold(codec: &FieldCodec, pg: &Value, nt: &Value) -> Result<(), TestCaseError>
                 "PutGet of {shown:?}"
             );
         }
-        if codec.fit() == Fit::Lossless && old_nt.is_none() && !encoded.is_empty() {
+        // Options that differ in case only are one to Notion, so there only the agreement above is promised.
+        let by_name = codec.spec().property_type.has_options();
+        if codec.fit() == Fit::Lossless && old_nt.is_none() && !encoded.is_empty() && !by_name {
             let back = codec
                 .dec(&encoded, None, around)
                 .map(|back| codec.canon_pg(&back));
@@ -353,20 +354,18 @@ fn the_laws_hold_for_every_pair_that_fits() {
         .ok()
         .and_then(|cases| cases.parse().ok())
         .unwrap_or(40);
-    let mut runner = TestRunner::new(Config {
+    let config = Config {
         cases,
         failure_persistence: None,
         ..Config::default()
-    });
+    };
     let mut pairs = 0;
     let mut broken = Vec::new();
     for pg_type in columns() {
         for property_type in PropertyType::ALL {
             for kind in std::iter::once(None).chain(ConversionKind::ALL.map(Some)) {
                 let spec = FieldSpec {
-                    options: ["active", "on_hold", "Design", "a", "true", "Active"]
-                        .map(option)
-                        .to_vec(),
+                    options: ["active", "on_hold", "design", "a", "true"].map(option).to_vec(),
                     on_unknown: OnUnknown::Create,
                     target: Some("other".to_owned()),
                     conversion: kind.map(conversion),
@@ -377,10 +376,17 @@ fn the_laws_hold_for_every_pair_that_fits() {
                     continue;
                 };
                 pairs += 1;
-                let pg = prop_oneof![9 => column_value(&pg_type), 1 => Just(Value::Null)].prop_map(Shown);
+                let admitted = |value: Value| match codec.admitted(value.clone(), &pg_type) {
+                    Ok(admitted) if admitted == value => value,
+                    _ => Value::Null,
+                };
+                let pg = prop_oneof![9 => column_value(&pg_type), 1 => Just(Value::Null)]
+                    .prop_map(move |value| Shown(admitted(value)));
                 let empty = codec.empty_property();
                 let nt = prop_oneof![9 => property_value(property_type), 1 => Just(empty)].prop_map(Shown);
-                let outcome = runner.run(&(pg, nt), |(pg, nt)| hold(&codec, &pg.0, &nt.0));
+                // A runner counts its successes over all its runs, so each pair has its own.
+                let outcome =
+                    TestRunner::new(config.clone()).run(&(pg, nt), |(pg, nt)| hold(&codec, &pg.0, &nt.0));
                 if let Err(error) = outcome {
                     broken.push(format!("{pg_type} and {property_type} through {kind:?}: {error}"));
                 }
