@@ -1,1 +1,3 @@
 //! PostgreSQL: the catalog, typed rows, change capture.
+
+pub mod codec;
