@@ -1,17 +1,20 @@
 //! The Notion API: requests and answers as values, and the thin half that sends them.
 //!
-//! Pure: [`id`], [`operation`], [`request`], [`wire`], [`retry`], [`pace`], [`webhook`]. They decide what is
+//! Pure: [`id`], [`operation`], [`request`], [`wire`], [`introspect`], [`schema`], [`retry`], [`pace`], [`webhook`]. They decide what is
 //! sent, when, and what an answer means; none opens a socket or reads a clock. [`transport`] and
 //! [`turnstile`] send and wait, and [`client`] joins the two halves.
 
 pub mod client;
 pub mod error;
 pub mod id;
+pub mod introspect;
 pub mod listing;
 pub mod operation;
 pub mod pace;
 pub mod request;
 pub mod retry;
+pub mod schema;
+pub mod setup;
 pub mod transport;
 pub mod turnstile;
 pub mod webhook;

@@ -1,1 +1,3 @@
 //! What a run will do, as a value.
+
+pub mod schema_change;
