@@ -28,7 +28,7 @@ use futures_util::future::try_join_all;
 
 use super::client::Client;
 use super::error::NotionError;
-use super::id::{parse_data_source_id, same_id};
+use super::id::parse_data_source_id;
 use super::introspect;
 use super::schema::{self, SchemaError};
 use super::wire::Database;
@@ -511,12 +511,4 @@ fn wanted_views(desired: &DesiredDatabase) -> Vec<ViewSchema> {
             kind: crate::plan::schema_change::kind_name(view.kind).to_owned(),
         })
         .collect()
-}
-
-/// Whether a page stands in this data source.
-pub fn stands_in(page: &super::wire::Page, data_source: &DataSourceId) -> bool {
-    page.parent
-        .data_source_id
-        .as_ref()
-        .is_some_and(|parent| same_id(parent.as_str(), data_source.as_str()))
 }

@@ -4,6 +4,7 @@
 //! identifier passes [`sql::quoted`]. Everything runs inside a transaction that [`transaction`] opens, for that
 //! is what works behind a pooler in transaction mode, and where session settings cannot change a value's text.
 
+pub mod codec;
 pub mod connect;
 mod constraint;
 pub mod error;
