@@ -1,5 +1,6 @@
 //! What both sides look like: tables and data sources as introspection found them.
 
+pub mod compat;
 pub mod data_source;
 mod property_type;
 pub mod table;

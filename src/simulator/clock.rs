@@ -29,7 +29,11 @@ impl Clock {
         match self {
             Self::Machine { offset } => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Moment(i64::try_from(since.as_millis()).unwrap_or(i64::MAX).saturating_add(*offset))
+                Moment(
+                    i64::try_from(since.as_millis())
+                        .unwrap_or(i64::MAX)
+                        .saturating_add(*offset),
+                )
             }
             Self::Moved(moment) => *moment,
         }

@@ -40,30 +40,99 @@ use super::workspace::{Answer, Content, Moment, Refusal, Workspace};
 /// the page made, or `{}`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields are those of the methods of `Workspace` that the variants are named after")]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of the methods of `Workspace` that the variants are named after"
+)]
 pub enum Action {
-    Edit { page: Uuid, properties: Json },
-    AddRow { data_source: Uuid, properties: Json },
-    AddDatabase { title: String, properties: Json },
-    AddTextPage { parent: Uuid, title: String },
-    AddPerson { name: String, email: String },
-    Duplicate { page: Uuid },
-    Trash { page: Uuid },
-    Restore { page: Uuid },
-    Purge { page: Uuid },
-    TrashDatabase { database: Uuid, in_trash: bool },
-    Move { page: Uuid, data_source: Uuid },
-    Archive { page: Uuid, archived: bool },
-    Lock { page: Uuid, locked: bool },
-    RenameOption { data_source: Uuid, property: String, from: String, to: String },
-    RecolorOption { data_source: Uuid, property: String, option: String, color: String },
-    RemoveOption { data_source: Uuid, property: String, option: String },
-    RenameProperty { data_source: Uuid, from: String, to: String },
-    DeleteProperty { data_source: Uuid, property: String },
-    SetProperty { data_source: Uuid, property: String, config: Json },
-    Unshare { id: Uuid },
-    Share { id: Uuid },
-    Revoke { token: String },
+    Edit {
+        page: Uuid,
+        properties: Json,
+    },
+    AddRow {
+        data_source: Uuid,
+        properties: Json,
+    },
+    AddDatabase {
+        title: String,
+        properties: Json,
+    },
+    AddTextPage {
+        parent: Uuid,
+        title: String,
+    },
+    AddPerson {
+        name: String,
+        email: String,
+    },
+    Duplicate {
+        page: Uuid,
+    },
+    Trash {
+        page: Uuid,
+    },
+    Restore {
+        page: Uuid,
+    },
+    Purge {
+        page: Uuid,
+    },
+    TrashDatabase {
+        database: Uuid,
+        in_trash: bool,
+    },
+    Move {
+        page: Uuid,
+        data_source: Uuid,
+    },
+    Archive {
+        page: Uuid,
+        archived: bool,
+    },
+    Lock {
+        page: Uuid,
+        locked: bool,
+    },
+    RenameOption {
+        data_source: Uuid,
+        property: String,
+        from: String,
+        to: String,
+    },
+    RecolorOption {
+        data_source: Uuid,
+        property: String,
+        option: String,
+        color: String,
+    },
+    RemoveOption {
+        data_source: Uuid,
+        property: String,
+        option: String,
+    },
+    RenameProperty {
+        data_source: Uuid,
+        from: String,
+        to: String,
+    },
+    DeleteProperty {
+        data_source: Uuid,
+        property: String,
+    },
+    SetProperty {
+        data_source: Uuid,
+        property: String,
+        config: Json,
+    },
+    Unshare {
+        id: Uuid,
+    },
+    Share {
+        id: Uuid,
+    },
+    Revoke {
+        token: String,
+    },
 }
 
 impl Action {
@@ -75,8 +144,13 @@ impl Action {
     pub fn perform(self, workspace: &mut Workspace) -> Result<Option<Uuid>, Refusal> {
         match self {
             Self::Edit { page, properties } => workspace.edit_many(page, &properties)?,
-            Self::AddRow { data_source, properties } => return workspace.add_row(data_source, &properties).map(Some),
-            Self::AddDatabase { title, properties } => return workspace.add_database(&title, &properties).map(Some),
+            Self::AddRow {
+                data_source,
+                properties,
+            } => return workspace.add_row(data_source, &properties).map(Some),
+            Self::AddDatabase { title, properties } => {
+                return workspace.add_database(&title, &properties).map(Some);
+            }
             Self::AddTextPage { parent, title } => return Ok(Some(workspace.add_text_page(parent, &title))),
             Self::AddPerson { name, email } => return Ok(Some(workspace.add_person(&name, &email))),
             Self::Duplicate { page } => return workspace.duplicate(page).map(Some),
@@ -87,18 +161,43 @@ impl Action {
             Self::Move { page, data_source } => workspace.move_row(page, data_source),
             Self::Archive { page, archived } => workspace.archive(page, archived),
             Self::Lock { page, locked } => workspace.lock(page, locked),
-            Self::RenameOption { data_source, property, from, to } => {
+            Self::RenameOption {
+                data_source,
+                property,
+                from,
+                to,
+            } => {
                 workspace.rename_option(data_source, &property, &from, &to)?;
             }
-            Self::RecolorOption { data_source, property, option, color } => {
+            Self::RecolorOption {
+                data_source,
+                property,
+                option,
+                color,
+            } => {
                 workspace.recolor_option(data_source, &property, &option, &color)?;
             }
-            Self::RemoveOption { data_source, property, option } => {
+            Self::RemoveOption {
+                data_source,
+                property,
+                option,
+            } => {
                 workspace.remove_option(data_source, &property, &option)?;
             }
-            Self::RenameProperty { data_source, from, to } => workspace.rename_property(data_source, &from, &to)?,
-            Self::DeleteProperty { data_source, property } => workspace.delete_property(data_source, &property)?,
-            Self::SetProperty { data_source, property, config } => {
+            Self::RenameProperty {
+                data_source,
+                from,
+                to,
+            } => workspace.rename_property(data_source, &from, &to)?,
+            Self::DeleteProperty {
+                data_source,
+                property,
+            } => workspace.delete_property(data_source, &property)?,
+            Self::SetProperty {
+                data_source,
+                property,
+                config,
+            } => {
                 workspace.set_property(data_source, &property, &config)?;
             }
             Self::Unshare { id } => workspace.unshare(id),
@@ -157,15 +256,33 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 fn ok(body: Json) -> Response {
-    render(Answer { status: 200, headers: Vec::new(), content: Content::Json(body) }, false)
+    render(
+        Answer {
+            status: 200,
+            headers: Vec::new(),
+            content: Content::Json(body),
+        },
+        false,
+    )
 }
 
 fn bad(message: &str) -> Response {
-    render(Answer { status: 400, headers: Vec::new(), content: Content::Json(json!({ "error": message })) }, false)
+    render(
+        Answer {
+            status: 400,
+            headers: Vec::new(),
+            content: Content::Json(json!({ "error": message })),
+        },
+        false,
+    )
 }
 
 /// Reads a body of type `T` and acts on the service at the present time.
-fn with<T: DeserializeOwned>(service: &Shared, body: &[u8], act: impl FnOnce(&mut Service, T) -> Result<Json, String>) -> Response {
+fn with<T: DeserializeOwned>(
+    service: &Shared,
+    body: &[u8],
+    act: impl FnOnce(&mut Service, T) -> Result<Json, String>,
+) -> Response {
     let parsed = match serde_json::from_slice(body) {
         Ok(parsed) => parsed,
         Err(error) => return bad(&error.to_string()),
@@ -224,11 +341,14 @@ async fn ignored(State(service): State<Shared>) -> Response {
 async fn set_clock(State(service): State<Shared>, body: Bytes) -> Response {
     with(&service, &body, |service, change: ClockChange| {
         if let Some(at) = change.at {
-            let moment = Moment::parse(&at).ok_or_else(|| format!("`{at}` is no ISO 8601 time with offset"))?;
+            let moment =
+                Moment::parse(&at).ok_or_else(|| format!("`{at}` is no ISO 8601 time with offset"))?;
             service.clock = Clock::Moved(moment);
         }
         if let Some(seconds) = change.offset_seconds {
-            service.clock = Clock::Machine { offset: seconds.saturating_mul(1000) };
+            service.clock = Clock::Machine {
+                offset: seconds.saturating_mul(1000),
+            };
         }
         if let Some(seconds) = change.advance_seconds {
             service.clock.advance(Duration::from_secs(seconds));
@@ -267,7 +387,11 @@ async fn subscribe(State(service): State<Shared>, body: Bytes) -> Response {
 
 async fn verify(State(service): State<Shared>, body: Bytes) -> Response {
     with(&service, &body, |service, given: Verification| {
-        if service.webhooks.verify(&given.verification_token) { Ok(json!({})) } else { Err("no such subscription".to_owned()) }
+        if service.webhooks.verify(&given.verification_token) {
+            Ok(json!({}))
+        } else {
+            Err("no such subscription".to_owned())
+        }
     })
 }
 
@@ -278,7 +402,9 @@ async fn unsubscribe(State(service): State<Shared>) -> Response {
 
 async fn act(State(service): State<Shared>, body: Bytes) -> Response {
     with(&service, &body, |service, action: Action| {
-        let made = action.perform(&mut service.workspace).map_err(|refusal| refusal.message)?;
+        let made = action
+            .perform(&mut service.workspace)
+            .map_err(|refusal| refusal.message)?;
         Ok(made.map_or(json!({}), |id| json!({ "id": id })))
     })
 }
@@ -286,5 +412,8 @@ async fn act(State(service): State<Shared>, body: Bytes) -> Response {
 async fn file(State(service): State<Shared>, Path(id): Path<Uuid>, RawQuery(query): RawQuery) -> Response {
     let mut service = lock(&service);
     service.catch_up();
-    render(service.workspace.file(id, &query_of(&query.unwrap_or_default())), false)
+    render(
+        service.workspace.file(id, &query_of(&query.unwrap_or_default())),
+        false,
+    )
 }

@@ -147,7 +147,10 @@ pub(crate) struct FaultPlan {
 impl FaultPlan {
     pub(crate) fn new(seed: u64) -> Self {
         // A stream apart from the workspace's, so that faults do not change the ids.
-        Self { faults: Vec::new(), seed: Seed::new(seed ^ 0x0fa0_1700) }
+        Self {
+            faults: Vec::new(),
+            seed: Seed::new(seed ^ 0x0fa0_1700),
+        }
     }
 
     pub(crate) fn add(&mut self, fault: Fault) {
@@ -163,17 +166,26 @@ impl FaultPlan {
         let mut decided = None;
         for (fault, seen, fired) in &mut self.faults {
             let when = &fault.when;
-            let matches = when.endpoint.as_deref().is_none_or(|endpoint| arrival.endpoint == Some(endpoint))
+            let matches = when
+                .endpoint
+                .as_deref()
+                .is_none_or(|endpoint| arrival.endpoint == Some(endpoint))
                 && when.writes.is_none_or(|writes| writes == arrival.is_write)
-                && when.connection.is_none_or(|connection| arrival.connection == Some(connection));
+                && when
+                    .connection
+                    .is_none_or(|connection| arrival.connection == Some(connection));
             if !matches {
                 continue;
             }
             *seen += 1;
-            let most = fault.times.unwrap_or(if when.nth.is_some() { 1 } else { u32::MAX });
+            let most = fault
+                .times
+                .unwrap_or(if when.nth.is_some() { 1 } else { u32::MAX });
             let due = when.nth.is_none_or(|nth| *seen >= nth) && *fired < most;
             // The stream moves for each chance taken, whether or not another fault has fired already.
-            let lucky = when.probability.is_none_or(|probability| self.seed.chance(probability));
+            let lucky = when
+                .probability
+                .is_none_or(|probability| self.seed.chance(probability));
             if due && lucky && decided.is_none() {
                 *fired += 1;
                 decided = Some(fault.effect.clone());
@@ -189,27 +201,51 @@ pub(crate) fn rate_limited(retry_after: u64, reason: &str, request_id: Uuid) -> 
         status: 429,
         code: "rate_limited",
         message: "You have been rate limited. Please try again in a few minutes.".to_owned(),
-        additional: json!({"retry_after": retry_after.to_string(), "rate_limit_reason": reason}).as_object().cloned(),
+        additional: json!({"retry_after": retry_after.to_string(), "rate_limit_reason": reason})
+            .as_object()
+            .cloned(),
     };
     let mut answer = Answer::refusal(&refusal, request_id);
-    answer.headers.push(("retry-after".to_owned(), retry_after.to_string()));
+    answer
+        .headers
+        .push(("retry-after".to_owned(), retry_after.to_string()));
     answer
 }
 
 /// The error page or body of a server in trouble.
 pub(crate) fn server_error(status: u16, request_id: Uuid) -> Answer {
     let (code, message) = match status {
-        409 => ("conflict_error", "Conflict occurred while saving. Please try again."),
-        503 => ("service_unavailable", "Notion is unavailable. Please try again later."),
-        504 => ("gateway_timeout", "The request timed out. Please try again later."),
-        529 => ("service_overload", "Notion is overloaded. Please try again later."),
+        409 => (
+            "conflict_error",
+            "Conflict occurred while saving. Please try again.",
+        ),
+        503 => (
+            "service_unavailable",
+            "Notion is unavailable. Please try again later.",
+        ),
+        504 => (
+            "gateway_timeout",
+            "The request timed out. Please try again later.",
+        ),
+        529 => (
+            "service_overload",
+            "Notion is overloaded. Please try again later.",
+        ),
         502 => {
             let page = "<html>\n<head><title>502 Bad Gateway</title></head>\n<body><h1>502 Bad Gateway</h1></body>\n</html>\n";
             return html(502, page, &[]);
         }
         _ => ("internal_server_error", "Unexpected error occurred."),
     };
-    Answer::refusal(&Refusal { status, code, message: message.to_owned(), additional: None }, request_id)
+    Answer::refusal(
+        &Refusal {
+            status,
+            code,
+            message: message.to_owned(),
+            additional: None,
+        },
+        request_id,
+    )
 }
 
 /// 503 after the write, telling what was made (fact sheet, section 6).
@@ -237,10 +273,21 @@ pub(crate) fn committed(done: &Answer, request_id: Uuid) -> Answer {
 
 /// A page of the proxy in front of Notion.
 pub(crate) fn proxy() -> Answer {
-    html(403, "<!DOCTYPE html><html><body>Sorry, you have been blocked</body></html>", &[("cf-ray", "8f0a1b2c3d4e5f60-FRA")])
+    html(
+        403,
+        "<!DOCTYPE html><html><body>Sorry, you have been blocked</body></html>",
+        &[("cf-ray", "8f0a1b2c3d4e5f60-FRA")],
+    )
 }
 
 fn html(status: u16, page: &str, headers: &[(&str, &str)]) -> Answer {
-    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Answer { status, headers, content: Content::Html(page.to_owned()) }
+    let headers = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    Answer {
+        status,
+        headers,
+        content: Content::Html(page.to_owned()),
+    }
 }

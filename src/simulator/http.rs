@@ -84,29 +84,53 @@ impl Simulator {
         workspace.set_file_host(&base_url);
         let mut tokens = options.tokens;
         if tokens.is_empty() {
-            tokens.push(format!("ntn_simulator{}", Seed::new(options.seed ^ 0x70c3).uuid().simple()));
+            tokens.push(format!(
+                "ntn_simulator{}",
+                Seed::new(options.seed ^ 0x70c3).uuid().simple()
+            ));
         }
         for (index, token) in tokens.iter().enumerate() {
-            let name = if index == 0 { "frames-sync".to_owned() } else { format!("Connection {}", index + 1) };
+            let name = if index == 0 {
+                "frames-sync".to_owned()
+            } else {
+                format!("Connection {}", index + 1)
+            };
             workspace.connect(token, &name, Capabilities::default());
         }
         let root_page_id = workspace.root_page_id();
-        let service = Service::new(workspace, options.clock, options.seed, options.rate, options.recording);
+        let service = Service::new(
+            workspace,
+            options.clock,
+            options.seed,
+            options.rate,
+            options.recording,
+        );
         let service: Shared = Arc::new(Mutex::new(service));
         let (stop, stopped) = watch::channel(false);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let served = Arc::clone(&service);
-        let thread = std::thread::Builder::new().name("notion-simulator".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                // Registering a listener that is bound and non-blocking already has no way to fail but exhaustion.
-                if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
-                    serve(listener, served, stopped).await;
-                }
-            });
-            // Answers that are still slept on must not keep anyone waiting.
-            runtime.shutdown_background();
-        })?;
-        Ok(Self { base_url, root_page_id, tokens, service, stop, thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("notion-simulator".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    // Registering a listener that is bound and non-blocking already has no way to fail but exhaustion.
+                    if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
+                        serve(listener, served, stopped).await;
+                    }
+                });
+                // Answers that are still slept on must not keep anyone waiting.
+                runtime.shutdown_background();
+            })?;
+        Ok(Self {
+            base_url,
+            root_page_id,
+            tokens,
+            service,
+            stop,
+            thread: Some(thread),
+        })
     }
 
     /// Waits until something stops it.
@@ -224,7 +248,10 @@ async fn serve(listener: tokio::net::TcpListener, service: Shared, stopped: watc
 async fn send_webhooks(service: Shared) {
     // The client of other rooms may have installed a provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap_or_default();
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(5))
+        .build()
+        .unwrap_or_default();
     loop {
         tokio::time::sleep(WEBHOOK_TICK).await;
         let parcels = {
@@ -234,7 +261,9 @@ async fn send_webhooks(service: Shared) {
             service.webhooks.due(&service.workspace, service.workspace.now())
         };
         for parcel in parcels {
-            let mut request = client.post(&parcel.url).header("content-type", "application/json");
+            let mut request = client
+                .post(&parcel.url)
+                .header("content-type", "application/json");
             if let Some(signature) = &parcel.signature {
                 request = request.header("x-notion-signature", signature);
             }
@@ -248,13 +277,27 @@ async fn send_webhooks(service: Shared) {
     }
 }
 
-async fn answer(State(service): State<Shared>, ConnectInfo(sever): ConnectInfo<Sever>, request: HttpRequest) -> Response {
+async fn answer(
+    State(service): State<Shared>,
+    ConnectInfo(sever): ConnectInfo<Sever>,
+    request: HttpRequest,
+) -> Response {
     let exchange = exchange_of(&request);
     let (request, exchange) = match read(request).await {
-        Ok((request, request_bytes)) => (request, Exchange { request_bytes, ..exchange }),
+        Ok((request, request_bytes)) => (
+            request,
+            Exchange {
+                request_bytes,
+                ..exchange
+            },
+        ),
         Err(status) => return plain(status, "the request body is too large or cannot be read"),
     };
-    let Delivery { answer, delay, manner } = lock(&service).arrive(request, exchange);
+    let Delivery {
+        answer,
+        delay,
+        manner,
+    } = lock(&service).arrive(request, exchange);
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
@@ -265,7 +308,10 @@ async fn answer(State(service): State<Shared>, ConnectInfo(sever): ConnectInfo<S
 }
 
 fn exchange_of(request: &HttpRequest) -> Exchange {
-    let headers = request.headers().iter().filter(|(name, _)| *name != header::AUTHORIZATION);
+    let headers = request
+        .headers()
+        .iter()
+        .filter(|(name, _)| *name != header::AUTHORIZATION);
     Exchange {
         number: 0,
         connection: None,
@@ -273,7 +319,14 @@ fn exchange_of(request: &HttpRequest) -> Exchange {
         path: request.uri().path().to_owned(),
         query: request.uri().query().unwrap_or_default().to_owned(),
         endpoint: None,
-        headers: headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect(),
+        headers: headers
+            .map(|(name, value)| {
+                (
+                    name.to_string(),
+                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                )
+            })
+            .collect(),
         request_body: String::new(),
         request_bytes: 0,
         status: None,
@@ -287,10 +340,16 @@ fn exchange_of(request: &HttpRequest) -> Exchange {
 async fn read(request: HttpRequest) -> Result<(Request, usize), u16> {
     let (head, body) = request.into_parts();
     let (mut read, is_form) = read_head(&head);
-    let bytes = axum::body::to_bytes(body, MAX_REQUEST_BYTES).await.map_err(|_| 413_u16)?;
+    let bytes = axum::body::to_bytes(body, MAX_REQUEST_BYTES)
+        .await
+        .map_err(|_| 413_u16)?;
     let length = bytes.len();
     read.payload = if is_form {
-        Payload::Part(part_of(HttpRequest::from_parts(head, Body::from(bytes))).await.map_err(|_| 400_u16)?)
+        Payload::Part(
+            part_of(HttpRequest::from_parts(head, Body::from(bytes)))
+                .await
+                .map_err(|_| 400_u16)?,
+        )
     } else if bytes.is_empty() {
         Payload::Nothing
     } else {
@@ -300,7 +359,12 @@ async fn read(request: HttpRequest) -> Result<(Request, usize), u16> {
 }
 
 fn read_head(head: &http::request::Parts) -> (Request, bool) {
-    let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let text = |name: &str| {
+        head.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
     let token = text("authorization").and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
     let read = Request {
         method: head.method.to_string(),
@@ -310,12 +374,17 @@ fn read_head(head: &http::request::Parts) -> (Request, bool) {
         token,
         payload: Payload::Nothing,
     };
-    (read, text("content-type").is_some_and(|kind| kind.starts_with("multipart/form-data")))
+    (
+        read,
+        text("content-type").is_some_and(|kind| kind.starts_with("multipart/form-data")),
+    )
 }
 
 async fn part_of(request: HttpRequest) -> Result<UploadedPart, axum::extract::multipart::MultipartError> {
     let mut part = UploadedPart::default();
-    let Ok(mut form) = Multipart::from_request(request, &()).await else { return Ok(part) };
+    let Ok(mut form) = Multipart::from_request(request, &()).await else {
+        return Ok(part);
+    };
     while let Some(field) = form.next_field().await? {
         match field.name() {
             Some("file") => {
@@ -345,12 +414,16 @@ pub(crate) fn query_of(query: &str) -> Vec<(String, String)> {
 /// An answer as HTTP; `cut` ends the connection halfway through the body.
 pub(crate) fn render(answer: Answer, cut: bool) -> Response {
     let (content_type, bytes) = match answer.content {
-        Content::Json(body) => ("application/json; charset=utf-8".to_owned(), Bytes::from(body.to_string())),
+        Content::Json(body) => (
+            "application/json; charset=utf-8".to_owned(),
+            Bytes::from(body.to_string()),
+        ),
         Content::Html(page) => ("text/html; charset=utf-8".to_owned(), Bytes::from(page)),
         Content::File { content_type, bytes } => (content_type, Bytes::from(bytes)),
     };
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&content_type) {
         headers.insert(header::CONTENT_TYPE, value);
@@ -363,7 +436,10 @@ pub(crate) fn render(answer: Answer, cut: bool) -> Response {
     *response.body_mut() = if cut {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
         let half = bytes.slice(..bytes.len() / 2);
-        Body::from_stream(stream::iter([Ok(half), Err(io::Error::from(io::ErrorKind::ConnectionReset))]))
+        Body::from_stream(stream::iter([
+            Ok(half),
+            Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+        ]))
     } else {
         Body::from(bytes)
     };
@@ -372,6 +448,16 @@ pub(crate) fn render(answer: Answer, cut: bool) -> Response {
 
 /// A short answer in plain text, for what is not the API.
 pub(crate) fn plain(status: u16, text: &str) -> Response {
-    let content = Content::File { content_type: "text/plain; charset=utf-8".to_owned(), bytes: text.as_bytes().to_vec() };
-    render(Answer { status, headers: Vec::new(), content }, false)
+    let content = Content::File {
+        content_type: "text/plain; charset=utf-8".to_owned(),
+        bytes: text.as_bytes().to_vec(),
+    };
+    render(
+        Answer {
+            status,
+            headers: Vec::new(),
+            content,
+        },
+        false,
+    )
 }

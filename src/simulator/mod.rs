@@ -27,6 +27,7 @@ mod rate;
 mod record;
 mod service;
 mod sever;
+pub mod table;
 mod webhook;
 pub mod workspace;
 

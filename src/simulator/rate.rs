@@ -39,14 +39,25 @@ pub(crate) struct OverLimit {
 
 impl Windows {
     pub(crate) fn new(limits: RateLimits) -> Self {
-        Self { limits, open: BTreeMap::new() }
+        Self {
+            limits,
+            open: BTreeMap::new(),
+        }
     }
 
     /// Counts a request, or says that it is too many. A window opens with the first request after the last one closed.
     pub(crate) fn admit(&mut self, connection: usize, now: Moment) -> Result<(), OverLimit> {
         let limits = [
-            (Scope::Connection(connection), self.limits.per_connection, "public_api_request_rate_limit"),
-            (Scope::Workspace, self.limits.per_workspace, "public_api_space_request_rate_limit"),
+            (
+                Scope::Connection(connection),
+                self.limits.per_connection,
+                "public_api_request_rate_limit",
+            ),
+            (
+                Scope::Workspace,
+                self.limits.per_workspace,
+                "public_api_space_request_rate_limit",
+            ),
         ];
         for (scope, limit, reason) in limits {
             let Some(limit) = limit else { continue };
@@ -56,7 +67,10 @@ impl Windows {
             }
             if *count >= limit {
                 let left = opened.0 + WINDOW_MILLISECONDS - now.0;
-                return Err(OverLimit { retry_after: (left.max(1) as u64).div_ceil(1000), reason });
+                return Err(OverLimit {
+                    retry_after: (left.max(1) as u64).div_ceil(1000),
+                    reason,
+                });
             }
         }
         for (scope, limit, _) in limits {

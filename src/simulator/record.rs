@@ -77,7 +77,10 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new(recording: Recording) -> Self {
-        Self { recording, ..Self::default() }
+        Self {
+            recording,
+            ..Self::default()
+        }
     }
 
     /// Whether bodies are wanted at all.

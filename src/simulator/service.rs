@@ -42,7 +42,13 @@ pub(crate) enum Manner {
 }
 
 impl Service {
-    pub(crate) fn new(workspace: Workspace, clock: Clock, seed: u64, limits: RateLimits, recording: Recording) -> Self {
+    pub(crate) fn new(
+        workspace: Workspace,
+        clock: Clock,
+        seed: u64,
+        limits: RateLimits,
+        recording: Recording,
+    ) -> Self {
         Self {
             workspace,
             clock,
@@ -72,11 +78,18 @@ impl Service {
     pub(crate) fn arrive(&mut self, request: Request, mut exchange: Exchange) -> Delivery {
         self.catch_up();
         let endpoint = endpoint_of(&request.method, &request.path);
-        let connection = request.token.as_deref().and_then(|token| self.workspace.connection_of(token));
+        let connection = request
+            .token
+            .as_deref()
+            .and_then(|token| self.workspace.connection_of(token));
         exchange.connection = connection;
         exchange.endpoint.clone_from(&endpoint);
         exchange.at = self.workspace.now().iso();
-        let arrival = Arrival { endpoint: endpoint.as_deref(), is_write: request.is_write(), connection };
+        let arrival = Arrival {
+            endpoint: endpoint.as_deref(),
+            is_write: request.is_write(),
+            connection,
+        };
         let delivery = self.decide(&request, arrival);
         if self.recorder.keeps_bodies() {
             match &request.payload {
@@ -97,19 +110,33 @@ impl Service {
     }
 
     fn decide(&mut self, request: &Request, arrival: Arrival<'_>) -> Delivery {
-        let whole = |answer| Delivery { answer, delay: Duration::ZERO, manner: Manner::Whole };
+        let whole = |answer| Delivery {
+            answer,
+            delay: Duration::ZERO,
+            manner: Manner::Whole,
+        };
         if let Some(connection) = arrival.connection
             && let Err(over) = self.windows.admit(connection, self.workspace.now())
         {
-            return whole(fault::rate_limited(over.retry_after, over.reason, self.ids.uuid()));
+            return whole(fault::rate_limited(
+                over.retry_after,
+                over.reason,
+                self.ids.uuid(),
+            ));
         }
-        let Some(effect) = self.faults.decide(arrival) else { return whole(self.workspace.answer(request)) };
+        let Some(effect) = self.faults.decide(arrival) else {
+            return whole(self.workspace.answer(request));
+        };
         let id = self.ids.uuid();
         match effect {
-            Effect::RateLimited { retry_after, reason } => whole(fault::rate_limited(retry_after, &reason, id)),
+            Effect::RateLimited { retry_after, reason } => {
+                whole(fault::rate_limited(retry_after, &reason, id))
+            }
             Effect::Overloaded { retry_after } => {
                 let mut answer = fault::server_error(529, id);
-                answer.headers.extend(retry_after.map(|seconds| ("retry-after".to_owned(), seconds.to_string())));
+                answer
+                    .headers
+                    .extend(retry_after.map(|seconds| ("retry-after".to_owned(), seconds.to_string())));
                 whole(answer)
             }
             Effect::Conflict => whole(fault::server_error(409, id)),
@@ -122,23 +149,37 @@ impl Service {
             Effect::Committed => {
                 let done = self.workspace.answer(request);
                 // A refused request has committed nothing.
-                whole(if done.status == 200 { fault::committed(&done, id) } else { done })
+                whole(if done.status == 200 {
+                    fault::committed(&done, id)
+                } else {
+                    done
+                })
             }
             Effect::Dropped { applied } => {
                 let answer = match applied {
                     Applied::Yes => self.workspace.answer(request),
                     Applied::No => fault::server_error(504, id),
                 };
-                Delivery { answer, delay: Duration::ZERO, manner: Manner::Dropped }
+                Delivery {
+                    answer,
+                    delay: Duration::ZERO,
+                    manner: Manner::Dropped,
+                }
             }
             Effect::AppliedLate { seconds } => {
                 let due = self.workspace.now().after(Duration::from_secs(seconds));
                 self.late.push((due, request.clone()));
-                Delivery { answer: fault::server_error(504, id), delay: Duration::ZERO, manner: Manner::Dropped }
+                Delivery {
+                    answer: fault::server_error(504, id),
+                    delay: Duration::ZERO,
+                    manner: Manner::Dropped,
+                }
             }
-            Effect::Truncated => {
-                Delivery { answer: self.workspace.answer(request), delay: Duration::ZERO, manner: Manner::Truncated }
-            }
+            Effect::Truncated => Delivery {
+                answer: self.workspace.answer(request),
+                delay: Duration::ZERO,
+                manner: Manner::Truncated,
+            },
             Effect::Slow { milliseconds } => Delivery {
                 answer: self.workspace.answer(request),
                 delay: Duration::from_millis(milliseconds),
@@ -149,10 +190,23 @@ impl Service {
                 whole(self.workspace.answer(request))
             }
             Effect::Proxy => whole(fault::proxy()),
-            Effect::Odd { status, content_type, body, repeat, location } => {
-                let headers = location.map(|location| ("location".to_owned(), location)).into_iter().collect();
+            Effect::Odd {
+                status,
+                content_type,
+                body,
+                repeat,
+                location,
+            } => {
+                let headers = location
+                    .map(|location| ("location".to_owned(), location))
+                    .into_iter()
+                    .collect();
                 let bytes = body.repeat(repeat).into_bytes();
-                whole(Answer { status, headers, content: Content::File { content_type, bytes } })
+                whole(Answer {
+                    status,
+                    headers,
+                    content: Content::File { content_type, bytes },
+                })
             }
         }
     }

@@ -114,7 +114,10 @@ impl Webhooks {
 
     /// Pastes a verification token back, after which events are sent. Whether there is such a subscription.
     pub(crate) fn verify(&mut self, token: &str) -> bool {
-        let found = self.subscriptions.iter_mut().find(|subscription| subscription.token == token);
+        let found = self
+            .subscriptions
+            .iter_mut()
+            .find(|subscription| subscription.token == token);
         found.map(|subscription| subscription.verified = true).is_some()
     }
 
@@ -161,7 +164,13 @@ impl Webhooks {
     }
 
     fn sign(&self, parcel: &mut Parcel) {
-        let Some(subscription) = self.subscriptions.iter().find(|found| found.id == parcel.subscription) else { return };
+        let Some(subscription) = self
+            .subscriptions
+            .iter()
+            .find(|found| found.id == parcel.subscription)
+        else {
+            return;
+        };
         parcel.body = parcel.payload.to_string();
         parcel.signature = Some(signature(&subscription.token, parcel.body.as_bytes()));
     }
@@ -203,22 +212,38 @@ impl Webhooks {
         }
     }
 
-    fn dispatch(&mut self, workspace: &Workspace, subscription: &Subscription, event: &Event, authors: &[Uuid], now: Moment) {
+    fn dispatch(
+        &mut self,
+        workspace: &Workspace,
+        subscription: &Subscription,
+        event: &Event,
+        authors: &[Uuid],
+        now: Moment,
+    ) {
         let id = self.seed.uuid();
-        let (lost, doubled, late) =
-            (self.seed.chance(self.faults.lost), self.seed.chance(self.faults.doubled), self.seed.chance(self.faults.late));
+        let (lost, doubled, late) = (
+            self.seed.chance(self.faults.lost),
+            self.seed.chance(self.faults.doubled),
+            self.seed.chance(self.faults.late),
+        );
         if lost {
             return;
         }
-        let authors: Json =
-            authors.iter().map(|id| json!({"id": id, "type": workspace.author_kind(*id)})).collect();
+        let authors: Json = authors
+            .iter()
+            .map(|id| json!({"id": id, "type": workspace.author_kind(*id)}))
+            .collect();
         let payload = json!({
             "id": id, "timestamp": event.at.iso(), "workspace_id": workspace.id(), "workspace_name": workspace.name(),
             "subscription_id": subscription.id, "integration_id": workspace.bot(subscription.connection),
             "authors": authors, "attempt_number": 1, "api_version": "2026-03-11",
             "entity": {"id": event.entity.1, "type": event.entity.0}, "type": event.kind, "data": event.data,
         });
-        let wait = if late { Duration::from_secs(self.faults.late_seconds) } else { Duration::ZERO };
+        let wait = if late {
+            Duration::from_secs(self.faults.late_seconds)
+        } else {
+            Duration::ZERO
+        };
         let mut parcel = Parcel {
             due: now.after(wait),
             subscription: subscription.id,
@@ -237,12 +262,18 @@ impl Webhooks {
 }
 
 fn of_kind(events: &[(Event, Vec<Uuid>)], suffix: &str) -> Vec<Uuid> {
-    events.iter().filter(|(event, _)| event.kind.ends_with(suffix)).map(|(event, _)| event.entity.1).collect()
+    events
+        .iter()
+        .filter(|(event, _)| event.kind.ends_with(suffix))
+        .map(|(event, _)| event.entity.1)
+        .collect()
 }
 
 /// Joins the lists of two events of one kind.
 fn merge(into: &mut Json, from: &Json) {
-    let (Some(into), Some(from)) = (into.as_object_mut(), from.as_object()) else { return };
+    let (Some(into), Some(from)) = (into.as_object_mut(), from.as_object()) else {
+        return;
+    };
     for (key, value) in from {
         match (into.get_mut(key).and_then(Json::as_array_mut), value.as_array()) {
             (Some(list), Some(more)) => {
@@ -264,5 +295,7 @@ pub fn signature(token: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(token.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(body);
     let digest = mac.finalize().into_bytes();
-    digest.iter().fold("sha256=".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    digest
+        .iter()
+        .fold("sha256=".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -1,1 +1,5 @@
-//! The sync state in schema `frames_sync`.
+//! What the engine remembers: links, baselines, journal, conflicts, lease.
+
+mod memory;
+
+pub use memory::MemoryStore;

@@ -19,13 +19,29 @@ const MOST_ROWS: usize = 200;
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/", get(index))
-        .route("/_simulator/page.js", get(|| async { asset("text/javascript; charset=utf-8", include_str!("page.js")) }))
-        .route("/_simulator/page.css", get(|| async { asset("text/css; charset=utf-8", include_str!("page.css")) }))
+        .route(
+            "/_simulator/page.js",
+            get(|| async { asset("text/javascript; charset=utf-8", include_str!("page.js")) }),
+        )
+        .route(
+            "/_simulator/page.css",
+            get(|| async { asset("text/css; charset=utf-8", include_str!("page.css")) }),
+        )
 }
 
 fn asset(content_type: &str, text: &str) -> Response {
-    let content = Content::File { content_type: content_type.to_owned(), bytes: text.as_bytes().to_vec() };
-    render(Answer { status: 200, headers: Vec::new(), content }, false)
+    let content = Content::File {
+        content_type: content_type.to_owned(),
+        bytes: text.as_bytes().to_vec(),
+    };
+    render(
+        Answer {
+            status: 200,
+            headers: Vec::new(),
+            content,
+        },
+        false,
+    )
 }
 
 async fn index(State(service): State<Shared>) -> Response {
@@ -38,20 +54,36 @@ async fn index(State(service): State<Shared>) -> Response {
     let page = environment
         .add_template("page.html", include_str!("page.html"))
         .and_then(|()| environment.get_template("page.html"))
-        .and_then(|template| template.render(minijinja::Value::from(minijinja::value::Serde(json!({ "tables": tables })))));
+        .and_then(|template| {
+            template.render(minijinja::Value::from(minijinja::value::Serde(
+                json!({ "tables": tables }),
+            )))
+        });
     match page {
         Ok(page) => {
             // The page needs nothing from elsewhere, and no script but its own.
-            let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:";
+            let policy =
+                "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:";
             let headers = vec![("content-security-policy".to_owned(), policy.to_owned())];
-            render(Answer { status: 200, headers, content: Content::Html(page) }, false)
+            render(
+                Answer {
+                    status: 200,
+                    headers,
+                    content: Content::Html(page),
+                },
+                false,
+            )
         }
         Err(error) => plain(500, &error.to_string()),
     }
 }
 
 fn tables(workspace: &Workspace) -> Vec<Json> {
-    workspace.data_sources().into_iter().filter_map(|(id, title)| table(workspace, id, &title)).collect()
+    workspace
+        .data_sources()
+        .into_iter()
+        .filter_map(|(id, title)| table(workspace, id, &title))
+        .collect()
 }
 
 fn table(workspace: &Workspace, id: Uuid, title: &str) -> Option<Json> {
@@ -68,7 +100,11 @@ fn table(workspace: &Workspace, id: Uuid, title: &str) -> Option<Json> {
     let rows = workspace.rows(id);
     let trash = workspace.trashed_rows(id);
     let shown = |pages: &[Uuid]| -> Vec<Json> {
-        pages.iter().take(MOST_ROWS).filter_map(|page| row(&workspace.page_object(*page)?, &columns)).collect()
+        pages
+            .iter()
+            .take(MOST_ROWS)
+            .filter_map(|page| row(&workspace.page_object(*page)?, &columns))
+            .collect()
     };
     let icon = source["icon"]["emoji"].as_str().unwrap_or_default();
     Some(json!({
@@ -99,7 +135,10 @@ fn cell(column: &Json, property: &Json) -> Json {
     };
     let joined = |key: &str| {
         let parts = value.as_array().map(Vec::as_slice).unwrap_or_default();
-        parts.iter().filter_map(|part| part[key].as_str()).collect::<Vec<_>>()
+        parts
+            .iter()
+            .filter_map(|part| part[key].as_str())
+            .collect::<Vec<_>>()
     };
     let (editor, shown, chips) = match kind {
         "title" | "rich_text" => ("text", joined("plain_text").concat(), json!([])),
@@ -111,7 +150,11 @@ fn cell(column: &Json, property: &Json) -> Json {
         "select" | "status" => ("choice", text(&value["name"]), json!([value])),
         "multi_select" => ("choices", joined("name").join(", "), value.clone()),
         "people" | "files" => ("none", joined("name").join(", "), json!([])),
-        "relation" => ("none", format!("{} linked", value.as_array().map_or(0, Vec::len)), json!([])),
+        "relation" => (
+            "none",
+            format!("{} linked", value.as_array().map_or(0, Vec::len)),
+            json!([]),
+        ),
         "formula" | "rollup" => {
             let inner = value["type"].as_str().unwrap_or_default();
             ("none", text(&value[inner]), json!([]))

@@ -22,8 +22,18 @@ pub(super) struct NewBlock {
 
 /// Block types that hold rich text and a colour, which is most of them.
 const TEXT_KINDS: [&str; 12] = [
-    "paragraph", "heading_1", "heading_2", "heading_3", "heading_4", "bulleted_list_item", "numbered_list_item",
-    "quote", "to_do", "toggle", "callout", "code",
+    "paragraph",
+    "heading_1",
+    "heading_2",
+    "heading_3",
+    "heading_4",
+    "bulleted_list_item",
+    "numbered_list_item",
+    "quote",
+    "to_do",
+    "toggle",
+    "callout",
+    "code",
 ];
 
 /// Block types with nothing in them.
@@ -59,14 +69,25 @@ impl Workspace {
     }
 
     fn check_block(&self, item: &Body<'_>, depth: usize, count: &mut usize) -> Answered<NewBlock> {
-        let kinds = TEXT_KINDS.iter().chain(&PLAIN_KINDS).chain(&["equation", "bookmark", "embed"]);
+        let kinds = TEXT_KINDS
+            .iter()
+            .chain(&PLAIN_KINDS)
+            .chain(&["equation", "bookmark", "embed"]);
         let kind = kinds.copied().find(|kind| item.value.get(*kind).is_some());
         let Some(kind) = kind else {
             let lines: Vec<String> = TEXT_KINDS
                 .iter()
-                .map(|kind| format!("{}.{kind} should be defined, instead was `undefined`.", item.path()))
+                .map(|kind| {
+                    format!(
+                        "{}.{kind} should be defined, instead was `undefined`.",
+                        item.path()
+                    )
+                })
                 .collect();
-            return Err(Refusal::validation(format!("body failed validation. Fix one:\n{}", lines.join("\n"))));
+            return Err(Refusal::validation(format!(
+                "body failed validation. Fix one:\n{}",
+                lines.join("\n")
+            )));
         };
         let inner = item.need(kind)?;
         let content = self.block_content(kind, &inner)?;
@@ -75,19 +96,29 @@ impl Workspace {
             Some(children) => self.check_level(&children, depth + 1, count)?,
             None => Vec::new(),
         };
-        Ok(NewBlock { kind: kind.to_owned(), content, children })
+        Ok(NewBlock {
+            kind: kind.to_owned(),
+            content,
+            children,
+        })
     }
 
     fn block_content(&self, kind: &str, inner: &Body<'_>) -> Answered<Json> {
         let text = |key: &str| -> Answered<Json> {
             match inner.get(key) {
-                Some(found) => Ok(rich_text::render(&rich_text::parse(&found, &|kind, id| self.name_of(kind, id))?)),
+                Some(found) => Ok(rich_text::render(&rich_text::parse(&found, &|kind, id| {
+                    self.name_of(kind, id)
+                })?)),
                 None => Ok(json!([])),
             }
         };
         if PLAIN_KINDS.contains(&kind) {
             let colored = kind == "table_of_contents";
-            return Ok(if colored { json!({"color": color_of(inner)?}) } else { json!({}) });
+            return Ok(if colored {
+                json!({"color": color_of(inner)?})
+            } else {
+                json!({})
+            });
         }
         match kind {
             "equation" => return Ok(json!({"expression": inner.need("expression")?.text(1000)?})),
@@ -101,15 +132,30 @@ impl Workspace {
         let mut content = json!({"rich_text": text("rich_text")?});
         if kind == "code" {
             content["caption"] = text("caption")?;
-            content["language"] = inner.get("language").map_or(json!("plain text"), |language| language.value.clone());
+            content["language"] = inner
+                .get("language")
+                .map_or(json!("plain text"), |language| language.value.clone());
             return Ok(content);
         }
         content["color"] = color_of(inner)?;
         match kind {
-            "to_do" => content["checked"] = json!(inner.given("checked").map(|found| found.bool()).transpose()?.unwrap_or_default()),
-            "callout" | "paragraph" => content["icon"] = self.check_icon(inner.given("icon"))?.unwrap_or_default(),
+            "to_do" => {
+                content["checked"] = json!(
+                    inner
+                        .given("checked")
+                        .map(|found| found.bool())
+                        .transpose()?
+                        .unwrap_or_default()
+                )
+            }
+            "callout" | "paragraph" => {
+                content["icon"] = self.check_icon(inner.given("icon"))?.unwrap_or_default()
+            }
             kind if kind.starts_with("heading") => {
-                let toggles = inner.given("is_toggleable").map(|found| found.bool()).transpose()?;
+                let toggles = inner
+                    .given("is_toggleable")
+                    .map(|found| found.bool())
+                    .transpose()?;
                 content["is_toggleable"] = json!(toggles.unwrap_or_default());
             }
             _ => {}
@@ -118,7 +164,13 @@ impl Workspace {
     }
 
     /// Adds checked blocks below a page or block: at the end, or at this index. Answers their ids.
-    pub(super) fn add_blocks(&mut self, parent: Parent, blocks: Vec<NewBlock>, at: Option<usize>, author: Uuid) -> Vec<Uuid> {
+    pub(super) fn add_blocks(
+        &mut self,
+        parent: Parent,
+        blocks: Vec<NewBlock>,
+        at: Option<usize>,
+        author: Uuid,
+    ) -> Vec<Uuid> {
         let mut ids = Vec::new();
         for new in blocks {
             let id = self.seed.uuid();
@@ -157,7 +209,8 @@ impl Workspace {
     /// A page or block that content can lie under.
     fn container(&self, caller: Caller, id: Uuid) -> Answered<(Parent, Vec<Uuid>)> {
         if let Some(page) = self.pages.get(&id) {
-            self.page(caller, id).map_err(|_| self.missing(caller, "block", id))?;
+            self.page(caller, id)
+                .map_err(|_| self.missing(caller, "block", id))?;
             return Ok((Parent::Page(id), page.children.clone()));
         }
         Ok((Parent::Block(id), self.block(caller, id)?.children.clone()))
@@ -178,7 +231,9 @@ impl Workspace {
 
     /// A page seen as the block that it is.
     fn page_block_json(&self, caller: Caller, id: Uuid) -> Answered<Json> {
-        let page = self.page(caller, id).map_err(|_| self.missing(caller, "block", id))?;
+        let page = self
+            .page(caller, id)
+            .map_err(|_| self.missing(caller, "block", id))?;
         let mut object = json!({
             "object": "block", "id": id, "parent": self.parent_json(page.parent),
             "created_time": page.stamps.created.iso(), "last_edited_time": page.stamps.edited.iso(),
@@ -251,11 +306,18 @@ impl Workspace {
             .filter(|child| !child.in_trash)
             .map(|child| self.block_json(caller, child))
             .collect();
-        Ok(list_json("block", Batch::of_query(request)?.cut(&blocks, ("children", id))?))
+        Ok(list_json(
+            "block",
+            Batch::of_query(request)?.cut(&blocks, ("children", id))?,
+        ))
     }
 
     pub(super) fn append_children(&mut self, caller: Caller, id: Uuid, body: &Body<'_>) -> Answered<Json> {
-        let position_key = if caller.version == Version::September2025 { "after" } else { "position" };
+        let position_key = if caller.version == Version::September2025 {
+            "after"
+        } else {
+            "position"
+        };
         body.only(&["children", position_key])?;
         let (parent, children) = self.container(caller, id)?;
         if self.is_trashed(id) {
@@ -265,7 +327,9 @@ impl Workspace {
         let after = |wanted: &Body<'_>| -> Answered<usize> {
             let block = wanted.uuid()?;
             let index = children.iter().position(|child| *child == block);
-            index.map(|index| index + 1).ok_or_else(|| wanted.refuse("a block of this parent"))
+            index
+                .map(|index| index + 1)
+                .ok_or_else(|| wanted.refuse("a block of this parent"))
         };
         let at = match body.given(position_key) {
             None => None,
@@ -280,17 +344,43 @@ impl Workspace {
         let updated: Json = ids.iter().map(|id| json!({"id": id, "type": "block"})).collect();
         if let Parent::Page(page) = parent {
             // Block edits were seen not to move the page's stamps (fact sheet, section 7, row 4).
-            self.emit("page.content_updated", ("page", page), caller.bot, json!({ "updated_blocks": updated }));
+            self.emit(
+                "page.content_updated",
+                ("page", page),
+                caller.bot,
+                json!({ "updated_blocks": updated }),
+            );
         }
-        let by_id: BTreeMap<Uuid, &Block> = ids.iter().filter_map(|id| Some((*id, self.blocks.get(id)?))).collect();
-        let results = ids.iter().filter_map(|id| by_id.get(id)).map(|block| self.block_json(caller, block)).collect();
-        Ok(list_json("block", Cut { results, next_cursor: None }))
+        let by_id: BTreeMap<Uuid, &Block> = ids
+            .iter()
+            .filter_map(|id| Some((*id, self.blocks.get(id)?)))
+            .collect();
+        let results = ids
+            .iter()
+            .filter_map(|id| by_id.get(id))
+            .map(|block| self.block_json(caller, block))
+            .collect();
+        Ok(list_json(
+            "block",
+            Cut {
+                results,
+                next_cursor: None,
+            },
+        ))
     }
 
     /// A row or page as a list of its text blocks, for markdown.
     pub(super) fn blocks_of(&self, page: Uuid) -> Vec<&Block> {
-        let children = self.pages.get(&page).map(|page| page.children.as_slice()).unwrap_or_default();
-        children.iter().filter_map(|id| self.blocks.get(id)).filter(|block| !block.in_trash).collect()
+        let children = self
+            .pages
+            .get(&page)
+            .map(|page| page.children.as_slice())
+            .unwrap_or_default();
+        children
+            .iter()
+            .filter_map(|id| self.blocks.get(id))
+            .filter(|block| !block.in_trash)
+            .collect()
     }
 }
 

@@ -20,7 +20,10 @@ pub(crate) const MAX_TEXT: usize = 2000;
 
 impl<'a> Body<'a> {
     pub(crate) fn root(value: &'a Value) -> Self {
-        Self { path: "body".to_owned(), value }
+        Self {
+            path: "body".to_owned(),
+            value,
+        }
     }
 
     /// A refusal that names this place: `body.x should be …, instead was …`.
@@ -41,7 +44,10 @@ impl<'a> Body<'a> {
 
     /// The value under a key; `None` where the key is absent.
     pub(crate) fn get(&self, key: &str) -> Option<Body<'a>> {
-        self.value.get(key).map(|value| Body { path: format!("{}.{key}", self.path), value })
+        self.value.get(key).map(|value| Body {
+            path: format!("{}.{key}", self.path),
+            value,
+        })
     }
 
     /// The value under a key, unless absent or null.
@@ -67,7 +73,15 @@ impl<'a> Body<'a> {
         Ok(self
             .object()?
             .iter()
-            .map(|(key, value)| (key.as_str(), Body { path: format!("{}.{key}", self.path), value }))
+            .map(|(key, value)| {
+                (
+                    key.as_str(),
+                    Body {
+                        path: format!("{}.{key}", self.path),
+                        value,
+                    },
+                )
+            })
             .collect())
     }
 
@@ -84,7 +98,10 @@ impl<'a> Body<'a> {
         Ok(elements
             .iter()
             .enumerate()
-            .map(|(index, value)| Body { path: format!("{}[{index}]", self.path), value })
+            .map(|(index, value)| Body {
+                path: format!("{}[{index}]", self.path),
+                value,
+            })
             .collect())
     }
 
@@ -122,12 +139,18 @@ impl<'a> Body<'a> {
     }
 
     pub(crate) fn uuid(&self) -> Answered<Uuid> {
-        self.value.as_str().and_then(parse_uuid).ok_or_else(|| self.refuse("a valid uuid"))
+        self.value
+            .as_str()
+            .and_then(parse_uuid)
+            .ok_or_else(|| self.refuse("a valid uuid"))
     }
 
     /// One of these words.
     pub(crate) fn word(&self, words: &[&'static str]) -> Answered<&'static str> {
-        let found = self.value.as_str().and_then(|text| words.iter().copied().find(|word| *word == text));
+        let found = self
+            .value
+            .as_str()
+            .and_then(|text| words.iter().copied().find(|word| *word == text));
         found.ok_or_else(|| {
             let list: Vec<String> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
             self.refuse(&list.join(", or "))
@@ -147,7 +170,9 @@ impl<'a> Body<'a> {
 
 /// A UUID with dashes or without, and in no other dress.
 pub(crate) fn parse_uuid(text: &str) -> Option<Uuid> {
-    matches!(text.len(), 32 | 36).then(|| Uuid::parse_str(text).ok()).flatten()
+    matches!(text.len(), 32 | 36)
+        .then(|| Uuid::parse_str(text).ok())
+        .flatten()
 }
 
 fn shown(value: &Value) -> String {

@@ -14,7 +14,14 @@ use super::{Caller, Request, Workspace};
 
 impl Workspace {
     pub(super) fn create_comment(&mut self, caller: Caller, body: &Body<'_>) -> Answered<Json> {
-        body.only(&["parent", "discussion_id", "rich_text", "markdown", "attachments", "display_name"])?;
+        body.only(&[
+            "parent",
+            "discussion_id",
+            "rich_text",
+            "markdown",
+            "attachments",
+            "display_name",
+        ])?;
         let (parent, discussion) = match body.given("discussion_id") {
             Some(wanted) => {
                 let id = wanted.uuid()?;
@@ -47,7 +54,12 @@ impl Workspace {
             display_name,
         };
         self.comments.insert(id, comment);
-        self.emit("comment.created", ("comment", id), caller.bot, json!({"page_id": self.page_above(id)}));
+        self.emit(
+            "comment.created",
+            ("comment", id),
+            caller.bot,
+            json!({"page_id": self.page_above(id)}),
+        );
         self.get_comment(caller, id)
     }
 
@@ -102,11 +114,15 @@ impl Workspace {
 
     pub(super) fn list_comments(&self, caller: Caller, request: &Request) -> Answered<Json> {
         let wanted = query_id(request, "block_id")?.ok_or_else(|| {
-            Refusal::validation("query failed validation: query.block_id should be defined, instead was `undefined`.")
+            Refusal::validation(
+                "query failed validation: query.block_id should be defined, instead was `undefined`.",
+            )
         })?;
         // This list refuses 0, unlike others (fact sheet, 2.2).
         if request.query_value("page_size") == Some("0") {
-            return Err(Refusal::validation("query failed validation: query.page_size should be ≥ `1`, instead was `0`."));
+            return Err(Refusal::validation(
+                "query failed validation: query.page_size should be ≥ `1`, instead was `0`.",
+            ));
         }
         if !self.is_visible(caller.connection, wanted) {
             return Err(self.missing(caller, "block", wanted));
@@ -117,7 +133,10 @@ impl Workspace {
             .filter(|comment| matches!(comment.parent, Parent::Page(id) | Parent::Block(id) if id == wanted))
             .map(|comment| Self::comment_json(comment, self.parent_json(comment.parent)))
             .collect();
-        Ok(list_json("comment", Batch::of_query(request)?.cut(&comments, ("comments", wanted))?))
+        Ok(list_json(
+            "comment",
+            Batch::of_query(request)?.cut(&comments, ("comments", wanted))?,
+        ))
     }
 
     pub(super) fn update_comment(&mut self, caller: Caller, id: Uuid, body: &Body<'_>) -> Answered<Json> {
@@ -128,14 +147,24 @@ impl Workspace {
             comment.text = text;
             comment.stamps.edited = now;
         }
-        self.emit("comment.updated", ("comment", id), caller.bot, json!({"page_id": self.page_above(id)}));
+        self.emit(
+            "comment.updated",
+            ("comment", id),
+            caller.bot,
+            json!({"page_id": self.page_above(id)}),
+        );
         self.get_comment(caller, id)
     }
 
     pub(super) fn delete_comment(&mut self, caller: Caller, id: Uuid) -> Answered<Json> {
         self.own_comment(caller, id)?;
         let gone = self.get_comment(caller, id)?;
-        self.emit("comment.deleted", ("comment", id), caller.bot, json!({"page_id": self.page_above(id)}));
+        self.emit(
+            "comment.deleted",
+            ("comment", id),
+            caller.bot,
+            json!({"page_id": self.page_above(id)}),
+        );
         self.comments.remove(&id);
         Ok(gone)
     }
@@ -143,6 +172,10 @@ impl Workspace {
     /// A connection changes its own comments only.
     fn own_comment(&self, caller: Caller, id: Uuid) -> Answered<()> {
         let comment = self.comment(caller, id)?;
-        if comment.stamps.creator == caller.bot { Ok(()) } else { Err(Refusal::restricted()) }
+        if comment.stamps.creator == caller.bot {
+            Ok(())
+        } else {
+            Err(Refusal::restricted())
+        }
     }
 }

@@ -38,7 +38,9 @@ impl Workspace {
         if self.is_trashed(database) {
             return Err(Refusal::archived());
         }
-        let title = body.given("title").map(|found| rich_text::parse(&found, &|kind, id| self.name_of(kind, id)));
+        let title = body
+            .given("title")
+            .map(|found| rich_text::parse(&found, &|kind, id| self.name_of(kind, id)));
         let title = title.transpose()?.unwrap_or_default();
         let icon = self.check_icon(body.given("icon"))?;
         let schema = self.check_schema(caller, &[], &body.need("properties")?, Some(&title))?;
@@ -61,9 +63,15 @@ impl Workspace {
         if self.is_trashed(id) && trash != Some(false) {
             return Err(Refusal::archived());
         }
-        let text = |key: &str| body.given(key).map(|found| rich_text::parse(&found, &|kind, id| self.name_of(kind, id)));
+        let text = |key: &str| {
+            body.given(key)
+                .map(|found| rich_text::parse(&found, &|kind, id| self.name_of(kind, id)))
+        };
         let (title, description) = (text("title").transpose()?, text("description").transpose()?);
-        let icon = body.get("icon").map(|_| self.check_icon(body.given("icon"))).transpose()?;
+        let icon = body
+            .get("icon")
+            .map(|_| self.check_icon(body.given("icon")))
+            .transpose()?;
         let parent = match body.given("parent") {
             Some(parent) => {
                 let database = parent.need("database_id")?.uuid()?;
@@ -83,7 +91,12 @@ impl Workspace {
         if let Some(schema) = schema {
             let changes = json!({ "updated_properties": schema.changes });
             self.put_schema(id, schema);
-            self.emit("data_source.schema_updated", ("data_source", id), caller.bot, changes);
+            self.emit(
+                "data_source.schema_updated",
+                ("data_source", id),
+                caller.bot,
+                changes,
+            );
         }
         let now = self.now.floored();
         if let Some(found) = self.data_sources.get_mut(&id) {
@@ -104,7 +117,11 @@ impl Workspace {
             }
         }
         if let Some(trashed) = trash.filter(|trashed| *trashed != was_trashed) {
-            let kind = if trashed { "data_source.deleted" } else { "data_source.undeleted" };
+            let kind = if trashed {
+                "data_source.deleted"
+            } else {
+                "data_source.undeleted"
+            };
             self.emit(kind, ("data_source", id), caller.bot, json!({}));
         }
         Ok(self.data_source_json(caller, self.data_source(caller, id)?))
@@ -120,7 +137,9 @@ impl Workspace {
             .map(|template| json!({"id": template.id, "name": template.name, "is_default": template.is_default}))
             .collect();
         let cut = Batch::of_query(request)?.cut(&templates, ("templates", id))?;
-        Ok(json!({"templates": cut.results, "has_more": cut.next_cursor.is_some(), "next_cursor": cut.next_cursor}))
+        Ok(
+            json!({"templates": cut.results, "has_more": cut.next_cursor.is_some(), "next_cursor": cut.next_cursor}),
+        )
     }
 
     /// What a schema becomes by the `properties` of a request; nothing changes yet.
@@ -142,7 +161,8 @@ impl Workspace {
                 .position(|property| property.name == key)
                 .or_else(|| properties.iter().position(|property| *property.id == *key));
             if body.value.is_null() {
-                let position = position.ok_or_else(|| Refusal::validation(format!("{key} is not a property that exists.")))?;
+                let position = position
+                    .ok_or_else(|| Refusal::validation(format!("{key} is not a property that exists.")))?;
                 if matches!(properties[position].config, Config::Title) {
                     return Err(Refusal::validation("Cannot delete the title property."));
                 }
@@ -150,8 +170,14 @@ impl Workspace {
                 properties.remove(position);
                 continue;
             }
-            let rename = body.given("name").map(|name| name.filled_text(MAX_NAME)).transpose()?;
-            let has_type = body.object()?.keys().any(|key| !matches!(key.as_str(), "name" | "description" | "id" | "type"));
+            let rename = body
+                .given("name")
+                .map(|name| name.filled_text(MAX_NAME))
+                .transpose()?;
+            let has_type = body
+                .object()?
+                .keys()
+                .any(|key| !matches!(key.as_str(), "name" | "description" | "id" | "type"));
             let Some(position) = position else {
                 let draft = schema::parse(&body, None, &mut self.seed)?;
                 let name = rename.unwrap_or(key).to_owned();
@@ -161,13 +187,23 @@ impl Workspace {
                 } else {
                     self.seed.property_id().into()
                 };
-                let mut property = Property { id, name, description, config: Config::RichText };
+                let mut property = Property {
+                    id,
+                    name,
+                    description,
+                    config: Config::RichText,
+                };
                 match draft {
                     Draft::Rollup { .. } => rollups.push((properties.len(), draft)),
-                    draft => property.config = self.check_draft(caller, draft, &property, title, None, &mut mirrors)?,
+                    draft => {
+                        property.config =
+                            self.check_draft(caller, draft, &property, title, None, &mut mirrors)?
+                    }
                 }
                 if matches!(property.config, Config::Title)
-                    && properties.iter().any(|other| matches!(other.config, Config::Title))
+                    && properties
+                        .iter()
+                        .any(|other| matches!(other.config, Config::Title))
                 {
                     return Err(Refusal::validation("Cannot create more than one title property."));
                 }
@@ -185,12 +221,22 @@ impl Workspace {
                     Draft::Rollup { .. } => (false, stays("rollup")),
                 };
                 if !kept && (kind_is_title || matches!(before.config, Config::Title | Config::Place)) {
-                    return Err(Refusal::validation(format!("Cannot change the type of property {}.", before.name)));
+                    return Err(Refusal::validation(format!(
+                        "Cannot change the type of property {}.",
+                        before.name
+                    )));
                 }
                 match draft {
                     Draft::Rollup { .. } => rollups.push((position, draft)),
                     draft => {
-                        let config = self.check_draft(caller, draft, &before, title, Some(&before.config), &mut mirrors)?;
+                        let config = self.check_draft(
+                            caller,
+                            draft,
+                            &before,
+                            title,
+                            Some(&before.config),
+                            &mut mirrors,
+                        )?;
                         properties[position].config = config;
                     }
                 }
@@ -208,15 +254,30 @@ impl Workspace {
             }
             changes.push(change(&properties[position], "updated"));
         }
-        if !properties.iter().any(|property| matches!(property.config, Config::Title)) {
-            properties.insert(0, Property { id: "title".into(), name: "Name".to_owned(), description: None, config: Config::Title });
+        if !properties
+            .iter()
+            .any(|property| matches!(property.config, Config::Title))
+        {
+            properties.insert(
+                0,
+                Property {
+                    id: "title".into(),
+                    name: "Name".to_owned(),
+                    description: None,
+                    config: Config::Title,
+                },
+            );
             rollups.iter_mut().for_each(|(position, _)| *position += 1);
         }
         for (position, draft) in rollups {
             properties[position].config = self.check_rollup(draft, &properties)?;
         }
         check_whole(&properties)?;
-        Ok(CheckedSchema { properties, mirrors, changes })
+        Ok(CheckedSchema {
+            properties,
+            mirrors,
+            changes,
+        })
     }
 
     fn check_draft(
@@ -234,34 +295,68 @@ impl Workspace {
             Draft::Rollup { .. } => return Err(Refusal::validation("a rollup is checked last")),
         };
         self.data_source(caller, data_source)?;
-        if let Some(Config::Relation { data_source: same, mirror }) = old
+        if let Some(Config::Relation {
+            data_source: same,
+            mirror,
+        }) = old
             && *same == data_source
             && dual.is_some() == mirror.is_some()
         {
-            return Ok(Config::Relation { data_source, mirror: mirror.clone() });
+            return Ok(Config::Relation {
+                data_source,
+                mirror: mirror.clone(),
+            });
         }
         let mirror = dual.map(|name| {
             let home = title.map(|title| rich_text::text_of(title)).unwrap_or_default();
             let name = name.unwrap_or_else(|| format!("Related to {home} ({})", property.name));
             let id: PropertyId = self.seed.property_id().into();
             // The mirror's own target is filled in when the schema is put in place.
-            let config = Config::Relation { data_source: Uuid::nil(), mirror: Some(property.id.clone()) };
-            mirrors.push(Mirror { target: data_source, property: Property { id: id.clone(), name, description: None, config } });
+            let config = Config::Relation {
+                data_source: Uuid::nil(),
+                mirror: Some(property.id.clone()),
+            };
+            mirrors.push(Mirror {
+                target: data_source,
+                property: Property {
+                    id: id.clone(),
+                    name,
+                    description: None,
+                    config,
+                },
+            });
             id
         });
         Ok(Config::Relation { data_source, mirror })
     }
 
     fn check_rollup(&self, draft: Draft, properties: &[Property]) -> Answered<Config> {
-        let Draft::Rollup { relation, target, function } = draft else { return Err(Refusal::invalid_url()) };
+        let Draft::Rollup {
+            relation,
+            target,
+            function,
+        } = draft
+        else {
+            return Err(Refusal::invalid_url());
+        };
         let through = properties.iter().find(|property| relation.matches(property));
-        let Some((through, Config::Relation { data_source, .. })) = through.map(|found| (found, &found.config)) else {
-            return Err(Refusal::validation(format!("Could not find relation property for rollup: {relation:?}")));
+        let Some((through, Config::Relation { data_source, .. })) =
+            through.map(|found| (found, &found.config))
+        else {
+            return Err(Refusal::validation(format!(
+                "Could not find relation property for rollup: {relation:?}"
+            )));
         };
         let there = self.data_sources.get(data_source);
-        let rolled = there.and_then(|there| there.properties.iter().find(|property| target.matches(property)));
-        let rolled = rolled.ok_or_else(|| Refusal::validation(format!("Could not find rollup property: {target:?}")))?;
-        Ok(Config::Rollup { relation: through.id.clone(), target: rolled.id.clone(), function })
+        let rolled =
+            there.and_then(|there| there.properties.iter().find(|property| target.matches(property)));
+        let rolled = rolled
+            .ok_or_else(|| Refusal::validation(format!("Could not find rollup property: {target:?}")))?;
+        Ok(Config::Rollup {
+            relation: through.id.clone(),
+            target: rolled.id.clone(),
+            function,
+        })
     }
 
     /// Puts a checked schema in place, and fits what pages hold to it.
@@ -275,13 +370,18 @@ impl Workspace {
                 target.properties.push(property);
             }
         }
-        let Some(found) = self.data_sources.get_mut(&id) else { return };
+        let Some(found) = self.data_sources.get_mut(&id) else {
+            return;
+        };
         // A two-way relation within one data source has put its mirror there just now.
         let mirrored: Vec<Property> = found
             .properties
             .iter()
             .filter(|property| match &property.config {
-                Config::Relation { data_source, mirror: Some(mirror) } => {
+                Config::Relation {
+                    data_source,
+                    mirror: Some(mirror),
+                } => {
                     *data_source == id
                         && schema.properties.iter().any(|own| own.id == *mirror)
                         && !schema.properties.iter().any(|own| own.id == property.id)
@@ -296,10 +396,22 @@ impl Workspace {
         let old = std::mem::replace(&mut found.properties, properties);
         self.fit_values(id, &old);
         for gone in old {
-            let kept = self.data_sources.get(&id).is_some_and(|found| found.by_id(&gone.id).is_some());
-            if let (false, Config::Relation { data_source, mirror: Some(mirror) }) = (kept, &gone.config)
+            let kept = self
+                .data_sources
+                .get(&id)
+                .is_some_and(|found| found.by_id(&gone.id).is_some());
+            if let (
+                false,
+                Config::Relation {
+                    data_source,
+                    mirror: Some(mirror),
+                },
+            ) = (kept, &gone.config)
                 && let Some(target) = self.data_sources.get_mut(data_source)
-                && let Some(property) = target.properties.iter_mut().find(|property| property.id == *mirror)
+                && let Some(property) = target
+                    .properties
+                    .iter_mut()
+                    .find(|property| property.id == *mirror)
                 && let Config::Relation { mirror, .. } = &mut property.config
             {
                 // The other side goes on as a one-way relation.
@@ -310,14 +422,24 @@ impl Workspace {
 
     /// Converts or clears what pages hold where a property was removed, retyped or lost an option.
     fn fit_values(&mut self, id: Uuid, old: &[Property]) {
-        let Some(found) = self.data_sources.get(&id) else { return };
+        let Some(found) = self.data_sources.get(&id) else {
+            return;
+        };
         let mut fits: BTreeMap<PropertyId, (Config, Option<Config>)> = BTreeMap::new();
         for before in old {
             let after = found.by_id(&before.id).map(|property| property.config.clone());
             let same_options = after.as_ref().is_some_and(|after| {
-                before.config.choices().iter().all(|old| after.choices().iter().any(|new| new.id == old.id))
+                before
+                    .config
+                    .choices()
+                    .iter()
+                    .all(|old| after.choices().iter().any(|new| new.id == old.id))
             });
-            if after.as_ref().is_none_or(|after| after.kind() != before.config.kind()) || !same_options {
+            if after
+                .as_ref()
+                .is_none_or(|after| after.kind() != before.config.kind())
+                || !same_options
+            {
                 fits.insert(before.id.clone(), (before.config.clone(), after));
             }
         }
@@ -332,7 +454,10 @@ impl Workspace {
             .map(|page| page.id)
             .collect();
         if let Some(found) = self.data_sources.get_mut(&id) {
-            found.rows.by_value.retain(|property, _| !fits.contains_key(property));
+            found
+                .rows
+                .by_value
+                .retain(|property, _| !fits.contains_key(property));
         }
         for row in rows {
             // Whether a schema edit moves the stamps of pages is unverified; here it does not (fact sheet, 7, row 6).
@@ -351,11 +476,21 @@ impl Workspace {
 
 /// A value under a new type or option list; `None` where it cannot be read any more.
 fn converted(value: Value, before: &Config, after: &Config) -> Option<Value> {
-    let named = |id: &Uuid| before.choices().iter().find(|choice| choice.id == *id).map(|choice| choice.name.clone());
+    let named = |id: &Uuid| {
+        before
+            .choices()
+            .iter()
+            .find(|choice| choice.id == *id)
+            .map(|choice| choice.name.clone())
+    };
     let option = |id: &Uuid| {
         let name = named(id);
         let mut known = after.choices().iter();
-        known.find(|choice| choice.id == *id || name.as_ref().is_some_and(|name| same_name(name, &choice.name))).map(|choice| choice.id)
+        known
+            .find(|choice| {
+                choice.id == *id || name.as_ref().is_some_and(|name| same_name(name, &choice.name))
+            })
+            .map(|choice| choice.id)
     };
     let text = match &value {
         Value::Text(_) | Value::Line(_) => value.text(),
@@ -369,8 +504,14 @@ fn converted(value: Value, before: &Config, after: &Config) -> Option<Value> {
         (Config::RichText, Value::Text(_)) => Some(value),
         (Config::RichText, _) => Some(Value::Text(rich_text::plain(&text))).filter(|_| !text.is_empty()),
         (Config::Url | Config::Email | Config::Phone, _) => (!text.is_empty()).then_some(Value::Line(text)),
-        (Config::Number { .. }, _) => text.trim().parse().ok().map(|number| Value::Number(super::write::double(number))),
-        (Config::Select(_), Value::Choice(id)) | (Config::Status { .. }, Value::Choice(id)) => option(id).map(Value::Choice),
+        (Config::Number { .. }, _) => text
+            .trim()
+            .parse()
+            .ok()
+            .map(|number| Value::Number(super::write::double(number))),
+        (Config::Select(_), Value::Choice(id)) | (Config::Status { .. }, Value::Choice(id)) => {
+            option(id).map(Value::Choice)
+        }
         (Config::Select(_), Value::Choices(ids)) => ids.iter().find_map(option).map(Value::Choice),
         (Config::MultiSelect(_), Value::Choice(id)) => option(id).map(|id| Value::Choices(vec![id])),
         (Config::MultiSelect(_), Value::Choices(ids)) => {
@@ -384,7 +525,12 @@ fn converted(value: Value, before: &Config, after: &Config) -> Option<Value> {
 }
 
 fn free_name(target: &DataSource, name: String) -> String {
-    let taken = |name: &str| target.properties.iter().any(|property| same_name(&property.name, name));
+    let taken = |name: &str| {
+        target
+            .properties
+            .iter()
+            .any(|property| same_name(&property.name, name))
+    };
     let mut free = name.clone();
     let mut number = 1;
     while taken(&free) {
@@ -395,24 +541,44 @@ fn free_name(target: &DataSource, name: String) -> String {
 }
 
 fn description_of(body: &Body<'_>) -> Answered<Option<String>> {
-    body.given("description").map(|text| text.filled_text(280).map(str::to_owned)).transpose()
+    body.given("description")
+        .map(|text| text.filled_text(280).map(str::to_owned))
+        .transpose()
 }
 
 fn check_whole(properties: &[Property]) -> Answered<()> {
     if properties.len() > MAX_PROPERTIES {
-        return Err(Refusal::validation(format!("A data source can have at most {MAX_PROPERTIES} properties.")));
+        return Err(Refusal::validation(format!(
+            "A data source can have at most {MAX_PROPERTIES} properties."
+        )));
     }
     for (index, property) in properties.iter().enumerate() {
-        if properties[..index].iter().any(|other| same_name(&other.name, &property.name)) {
-            return Err(Refusal::validation(format!("Cannot have two properties with the name {}.", property.name)));
+        if properties[..index]
+            .iter()
+            .any(|other| same_name(&other.name, &property.name))
+        {
+            return Err(Refusal::validation(format!(
+                "Cannot have two properties with the name {}.",
+                property.name
+            )));
         }
         if let Config::Formula(formula) = &property.config
-            && let Some(unknown) = formula.properties().into_iter().find(|name| !properties.iter().any(|other| other.name == **name))
+            && let Some(unknown) = formula
+                .properties()
+                .into_iter()
+                .find(|name| !properties.iter().any(|other| other.name == **name))
         {
-            return Err(Refusal::validation(format!("Type error with formula: undefined property \"{unknown}\"")));
+            return Err(Refusal::validation(format!(
+                "Type error with formula: undefined property \"{unknown}\""
+            )));
         }
     }
-    let sizes = properties.iter().map(|property| (property.render(property.render_config()).to_string().len(), property));
+    let sizes = properties.iter().map(|property| {
+        (
+            property.render(property.render_config()).to_string().len(),
+            property,
+        )
+    });
     let total: usize = sizes.clone().map(|(size, _)| size).sum();
     if total > MAX_SCHEMA_BYTES
         && let Some((size, largest)) = sizes.max_by_key(|(size, _)| *size)

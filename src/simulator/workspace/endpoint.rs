@@ -84,7 +84,11 @@ impl Answer {
             body["request_id"] = json!(request_id);
         }
         let headers = vec![("x-notion-request-id".to_owned(), request_id.to_string())];
-        Self { status, headers, content: Content::Json(body) }
+        Self {
+            status,
+            headers,
+            content: Content::Json(body),
+        }
     }
 
     /// A refusal as the API answers it.
@@ -94,14 +98,21 @@ impl Answer {
 
     /// The JSON body, `null` for other contents.
     pub fn body(&self) -> &Json {
-        if let Content::Json(body) = &self.content { body } else { &Json::Null }
+        if let Content::Json(body) = &self.content {
+            body
+        } else {
+            &Json::Null
+        }
     }
 }
 
 impl Request {
     /// The first value of a query key.
     pub fn query_value(&self, key: &str) -> Option<&str> {
-        self.query.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.query
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Whether applying it can change anything.
@@ -189,15 +200,28 @@ fn route(method: &str, path: &str) -> Option<&'static (&'static str, &'static st
         let mut given = path.split('/');
         *wanted == method
             && template.split('/').all(|part| {
-                given.next().is_some_and(|segment| if part.starts_with('{') { !segment.is_empty() } else { part == segment })
+                given.next().is_some_and(|segment| {
+                    if part.starts_with('{') {
+                        !segment.is_empty()
+                    } else {
+                        part == segment
+                    }
+                })
             })
             && given.next().is_none()
     })
 }
 
 /// Versions that Notion knows and the simulator does not speak.
-const OLDER: [&str; 7] =
-    ["2021-05-11", "2021-05-13", "2021-08-16", "2022-02-22", "2022-06-28", "2022-10-28", "2023-08-01"];
+const OLDER: [&str; 7] = [
+    "2021-05-11",
+    "2021-05-13",
+    "2021-08-16",
+    "2022-02-22",
+    "2022-06-28",
+    "2022-10-28",
+    "2023-08-01",
+];
 
 /// Families of paths that came with 2025-09-03.
 const NEW_FAMILIES: [&str; 2] = ["/v1/data_sources", "/v1/views"];
@@ -232,13 +256,19 @@ impl Workspace {
         if !allowed {
             return Err(Refusal::restricted());
         }
-        let caller = Caller { connection: index, bot: connection.bot, version };
+        let caller = Caller {
+            connection: index,
+            bot: connection.bot,
+            version,
+        };
         let parsed = self.parse_payload(request)?;
         self.dispatch(*endpoint, caller, request, &Body::root(&parsed))
     }
 
     fn parse_payload(&self, request: &Request) -> Answered<Json> {
-        let Payload::Json(bytes) = &request.payload else { return Ok(json!({})) };
+        let Payload::Json(bytes) = &request.payload else {
+            return Ok(json!({}));
+        };
         if bytes.len() > self.limits.body_bytes {
             return Err(Refusal::validation(format!(
                 "body failed validation: body.length should be ≤ `{}`, instead was `{}`.",
@@ -252,7 +282,13 @@ impl Workspace {
         serde_json::from_slice(bytes).map_err(|_| Refusal::invalid_json())
     }
 
-    fn dispatch(&mut self, endpoint: Endpoint, caller: Caller, request: &Request, body: &Body<'_>) -> Answered<Json> {
+    fn dispatch(
+        &mut self,
+        endpoint: Endpoint,
+        caller: Caller,
+        request: &Request,
+        body: &Body<'_>,
+    ) -> Answered<Json> {
         let mut segments = request.path.split('/').skip(3);
         let first = segments.next().unwrap_or_default();
         let second = segments.nth(1).unwrap_or_default();
@@ -307,7 +343,9 @@ impl Workspace {
             Endpoint::GetViewQuery => {
                 self.get_view_query(caller, id("view_id")?, path_id("query_id", second)?, request)
             }
-            Endpoint::DeleteViewQuery => self.delete_view_query(caller, id("view_id")?, path_id("query_id", second)?),
+            Endpoint::DeleteViewQuery => {
+                self.delete_view_query(caller, id("view_id")?, path_id("query_id", second)?)
+            }
             Endpoint::ListEmojis => Ok(json!({
                 "object": "list", "type": "custom_emoji", "results": [], "has_more": false, "next_cursor": null,
             })),
@@ -318,15 +356,21 @@ impl Workspace {
 fn path_id(name: &str, segment: &str) -> Answered<Uuid> {
     let text = percent_decoded(segment).unwrap_or_default();
     parse_uuid(&text).ok_or_else(|| {
-        Refusal::validation(format!("path failed validation: path.{name} should be a valid uuid, instead was `\"{text}\"`."))
+        Refusal::validation(format!(
+            "path failed validation: path.{name} should be a valid uuid, instead was `\"{text}\"`."
+        ))
     })
 }
 
 /// A UUID in the query string.
 pub(super) fn query_id(request: &Request, name: &str) -> Answered<Option<Uuid>> {
-    let Some(text) = request.query_value(name) else { return Ok(None) };
+    let Some(text) = request.query_value(name) else {
+        return Ok(None);
+    };
     parse_uuid(text).map(Some).ok_or_else(|| {
-        Refusal::validation(format!("query failed validation: query.{name} should be a valid uuid, instead was `\"{text}\"`."))
+        Refusal::validation(format!(
+            "query failed validation: query.{name} should be a valid uuid, instead was `\"{text}\"`."
+        ))
     })
 }
 
@@ -339,7 +383,8 @@ fn version_of(request: &Request) -> Answered<Version> {
             if NEW_FAMILIES.iter().any(|family| request.path.starts_with(family)) {
                 return Err(Refusal::invalid_url());
             }
-            let message = format!("The simulator speaks Notion-Version 2025-09-03 and 2026-03-11, not {older}.");
+            let message =
+                format!("The simulator speaks Notion-Version 2025-09-03 and 2026-03-11, not {older}.");
             Err(Refusal::new(400, "invalid_request", message))
         }
         Some(unknown) => Err(Refusal::validation(format!(

@@ -33,9 +33,15 @@ pub(super) enum Test {
     Number(NumberTest, f64),
     Ticked(bool),
     /// The option is one of these; for status, also the options of a group.
-    Option { among: Vec<Uuid>, wanted: bool },
+    Option {
+        among: Vec<Uuid>,
+        wanted: bool,
+    },
     /// A list of ids holds one of these.
-    Holds { among: Vec<Uuid>, wanted: bool },
+    Holds {
+        among: Vec<Uuid>,
+        wanted: bool,
+    },
     /// Begins within these, both ends included; `None` is open.
     Within(Option<Moment>, Option<Moment>),
     Formula(Box<Test>),
@@ -110,14 +116,20 @@ impl Filter {
             body.only(&[key])?;
             let parts = group.elements()?;
             debug_assert!(parts.len() <= MAX_ELEMENTS);
-            let parts = parts.iter().map(|part| Self::parse_level(part, schema, now, level + 1));
+            let parts = parts
+                .iter()
+                .map(|part| Self::parse_level(part, schema, now, level + 1));
             return Ok(make(parts.collect::<Answered<_>>()?));
         }
         if let Some(timestamp) = body.get("timestamp") {
             let which = timestamp.word(&["created_time", "last_edited_time"])?;
             body.only(&["timestamp", "type", which])?;
             let test = parse_date(&body.need(which)?, now)?;
-            return Ok(if which == "created_time" { Self::Created(test) } else { Self::Edited(test) });
+            return Ok(if which == "created_time" {
+                Self::Created(test)
+            } else {
+                Self::Edited(test)
+            });
         }
         let name = body.need("property")?;
         let name = name.value.as_str().ok_or_else(|| name.refuse("a string"))?;
@@ -126,7 +138,10 @@ impl Filter {
             .ok_or_else(|| Refusal::validation(format!("Could not find property with name or id: {name}")))?;
         let told = object.keys().find(|key| *key != "property" && *key != "type");
         let Some(told) = told else {
-            return Err(body.need(property.config.kind()).err().unwrap_or_else(|| body.refuse("a filter")));
+            return Err(body
+                .need(property.config.kind())
+                .err()
+                .unwrap_or_else(|| body.refuse("a filter")));
         };
         body.only(&["property", "type", told])?;
         let kind = property.config.kind();
@@ -137,14 +152,19 @@ impl Filter {
                  property {kind} does not match filter {told}"
             )));
         }
-        Ok(Self::Property(property.id.clone(), parse_test(&body.need(told)?, property, now)?))
+        Ok(Self::Property(
+            property.id.clone(),
+            parse_test(&body.need(told)?, property, now)?,
+        ))
     }
 
     /// The value that a row must have for this filter to hold, where the filter says so by itself.
     pub(super) fn equality(&self) -> Option<(&PropertyId, String)> {
         match self {
             Self::Property(property, Test::Text(TextTest::Equals, text)) => Some((property, text.clone())),
-            Self::Property(property, Test::Number(NumberTest::Equals, number)) => Some((property, number_key(*number))),
+            Self::Property(property, Test::Number(NumberTest::Equals, number)) => {
+                Some((property, number_key(*number)))
+            }
             Self::All(parts) => parts.iter().find_map(Self::equality),
             Self::Any(parts) if parts.len() == 1 => parts[0].equality(),
             _ => None,
@@ -174,7 +194,9 @@ fn parse_test(body: &Body<'_>, property: &Property, now: Moment) -> Answered<Tes
         Config::Title | Config::RichText | Config::Url | Config::Email | Config::Phone => parse_text(body),
         Config::Number { .. } | Config::UniqueId { .. } => parse_number(body),
         Config::Checkbox => parse_checkbox(body),
-        Config::Select(_) | Config::Status { .. } | Config::MultiSelect(_) => parse_option(body, &property.config),
+        Config::Select(_) | Config::Status { .. } | Config::MultiSelect(_) => {
+            parse_option(body, &property.config)
+        }
         Config::Date | Config::CreatedTime | Config::EditedTime => parse_date(body, now),
         Config::People | Config::CreatedBy | Config::EditedBy | Config::Relation { .. } => parse_holds(body),
         Config::Formula(_) => {
@@ -212,9 +234,9 @@ fn parse_test(body: &Body<'_>, property: &Property, now: Moment) -> Answered<Tes
             };
             Ok(Test::Rolled(quantity, Box::new(test)))
         }
-        Config::Verification => {
-            Ok(Test::Verified(body.need("status")?.word(&["verified", "expired", "none"])?))
-        }
+        Config::Verification => Ok(Test::Verified(
+            body.need("status")?.word(&["verified", "expired", "none"])?,
+        )),
         _ => Err(body.refuse("a filter with `is_empty` or `is_not_empty`")),
     }
 }
@@ -238,7 +260,11 @@ fn parse_existence(body: &Body<'_>) -> Answered<Option<Test>> {
     for (key, test) in [("is_empty", Test::IsEmpty), ("is_not_empty", Test::IsNotEmpty)] {
         if let Some(found) = body.get(key) {
             body.only(&[key])?;
-            return if *found.value == Json::Bool(true) { Ok(Some(test)) } else { Err(found.refuse("`true`")) };
+            return if *found.value == Json::Bool(true) {
+                Ok(Some(test))
+            } else {
+                Err(found.refuse("`true`"))
+            };
         }
     }
     Ok(None)
@@ -246,13 +272,21 @@ fn parse_existence(body: &Body<'_>) -> Answered<Option<Test>> {
 
 fn parse_text(body: &Body<'_>) -> Answered<Test> {
     let (operator, operand) = one_entry(body)?;
-    let test = TEXT_TESTS.iter().find(|(name, _)| *name == operator).ok_or_else(|| operand.refuse("not present"))?.1;
+    let test = TEXT_TESTS
+        .iter()
+        .find(|(name, _)| *name == operator)
+        .ok_or_else(|| operand.refuse("not present"))?
+        .1;
     Ok(Test::Text(test, operand.text(super::body::MAX_TEXT)?.to_owned()))
 }
 
 fn parse_number(body: &Body<'_>) -> Answered<Test> {
     let (operator, operand) = one_entry(body)?;
-    let test = NUMBER_TESTS.iter().find(|(name, _)| *name == operator).ok_or_else(|| operand.refuse("not present"))?.1;
+    let test = NUMBER_TESTS
+        .iter()
+        .find(|(name, _)| *name == operator)
+        .ok_or_else(|| operand.refuse("not present"))?
+        .1;
     Ok(Test::Number(test, operand.number()?))
 }
 
@@ -282,7 +316,10 @@ fn parse_option(body: &Body<'_>, config: &Config) -> Answered<Test> {
     let mut among = Vec::new();
     for name in names {
         let name = name.text(super::body::MAX_TEXT)?;
-        let option = config.choices().iter().find(|choice| same_name(&choice.name, name));
+        let option = config
+            .choices()
+            .iter()
+            .find(|choice| same_name(&choice.name, name));
         let group = match config {
             Config::Status { groups, .. } => groups.iter().find(|group| same_name(group.name, name)),
             _ => None,
@@ -291,7 +328,11 @@ fn parse_option(body: &Body<'_>, config: &Config) -> Answered<Test> {
             (Some(option), _) => among.push(option.id),
             (None, Some(group)) => among.extend(&group.options),
             (None, None) => {
-                let known: Vec<String> = config.choices().iter().map(|choice| format!("\"{}\"", choice.name)).collect();
+                let known: Vec<String> = config
+                    .choices()
+                    .iter()
+                    .map(|choice| format!("\"{}\"", choice.name))
+                    .collect();
                 return Err(Refusal::validation(format!(
                     "{} option \"{name}\" not found. Available options: {}.",
                     config.kind(),
@@ -300,7 +341,11 @@ fn parse_option(body: &Body<'_>, config: &Config) -> Answered<Test> {
             }
         }
     }
-    Ok(if is_list { Test::Holds { among, wanted } } else { Test::Option { among, wanted } })
+    Ok(if is_list {
+        Test::Holds { among, wanted }
+    } else {
+        Test::Option { among, wanted }
+    })
 }
 
 fn parse_holds(body: &Body<'_>) -> Answered<Test> {
@@ -311,7 +356,11 @@ fn parse_holds(body: &Body<'_>) -> Answered<Test> {
         _ => return Err(operand.refuse("not present")),
     };
     // `"me"` matches nothing for an internal bot.
-    let among = if operand.value == "me" { Vec::new() } else { vec![operand.uuid()?] };
+    let among = if operand.value == "me" {
+        Vec::new()
+    } else {
+        vec![operand.uuid()?]
+    };
     Ok(Test::Holds { among, wanted })
 }
 
@@ -323,9 +372,16 @@ fn parse_date(body: &Body<'_>, now: Moment) -> Answered<Test> {
     let (operator, operand) = one_entry(body)?;
     let today = now.utc().date();
     let span = |from: Date, to: Date| {
-        Ok(Test::Within(Some(Point::Day(from).begins()), Some(Point::Day(to).ends())))
+        Ok(Test::Within(
+            Some(Point::Day(from).begins()),
+            Some(Point::Day(to).ends()),
+        ))
     };
-    let week_begin = if today.weekday() == Weekday::Sunday { today } else { today.prev_occurrence(Weekday::Sunday) };
+    let week_begin = if today.weekday() == Weekday::Sunday {
+        today
+    } else {
+        today.prev_occurrence(Weekday::Sunday)
+    };
     match operator {
         "this_week" => return span(week_begin, week_begin + Duration::days(6)),
         "past_week" => return span(today - Duration::weeks(1), today),
@@ -363,7 +419,9 @@ fn parse_date(body: &Body<'_>, now: Moment) -> Answered<Test> {
 /// The same day some months away, or the last day of a shorter month.
 fn months_from(day: Date, months: i32) -> Date {
     let count = day.year() * 12 + i32::from(u8::from(day.month())) - 1 + months;
-    let month = u8::try_from(count.rem_euclid(12) + 1).ok().and_then(|month| time::Month::try_from(month).ok());
+    let month = u8::try_from(count.rem_euclid(12) + 1)
+        .ok()
+        .and_then(|month| time::Month::try_from(month).ok());
     let month = month.unwrap_or(day.month());
     let year = count.div_euclid(12);
     let last = month.length(year);
@@ -378,25 +436,36 @@ impl Workspace {
             Filter::Any(parts) => parts.iter().any(|part| self.passes(caller, home, page, part)),
             Filter::Created(test) => within(page.stamps.created, test),
             Filter::Edited(test) => within(page.stamps.edited, test),
-            Filter::Property(id, test) => {
-                home.by_id(id).is_some_and(|property| self.holds(caller, home, page, property, test))
-            }
+            Filter::Property(id, test) => home
+                .by_id(id)
+                .is_some_and(|property| self.holds(caller, home, page, property, test)),
         }
     }
 
-    fn holds(&self, caller: Caller, home: &DataSource, page: &Page, property: &Property, test: &Test) -> bool {
+    fn holds(
+        &self,
+        caller: Caller,
+        home: &DataSource,
+        page: &Page,
+        property: &Property,
+        test: &Test,
+    ) -> bool {
         let stamps = page.stamps;
         match (&property.config, test) {
             (Config::CreatedTime, test) => within(stamps.created, test),
             (Config::EditedTime, test) => within(stamps.edited, test),
             (Config::CreatedBy, test) => value_holds(Some(&Value::People(vec![stamps.creator])), test),
             (Config::EditedBy, test) => value_holds(Some(&Value::People(vec![stamps.editor])), test),
-            (Config::UniqueId { .. }, Test::Number(test, operand)) => number_holds(*test, f64::from(page.number), *operand),
+            (Config::UniqueId { .. }, Test::Number(test, operand)) => {
+                number_holds(*test, f64::from(page.number), *operand)
+            }
             (Config::Formula(_), Test::Formula(test)) => {
                 scalar_holds(&self.scalar(caller, home, page, &property.name), test)
             }
             (Config::Rollup { relation, target, .. }, Test::Rolled(quantity, test)) => {
-                let Some(through) = home.by_id(relation) else { return false };
+                let Some(through) = home.by_id(relation) else {
+                    return false;
+                };
                 let related = self.related(caller, through, page.values.get(relation));
                 let mut held = related
                     .iter()
@@ -412,7 +481,10 @@ impl Workspace {
                 let rollup = self.inner_json(caller, home, page, property);
                 match rollup["number"].as_f64() {
                     Some(number) => scalar_holds(&Scalar::Number(number), test),
-                    None => match rollup["date"]["start"].as_str().and_then(|text| Point::parse(text, None)) {
+                    None => match rollup["date"]["start"]
+                        .as_str()
+                        .and_then(|text| Point::parse(text, None))
+                    {
                         Some(point) => within(point.begins(), test),
                         None => matches!(**test, Test::IsEmpty),
                     },

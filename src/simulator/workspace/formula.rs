@@ -34,15 +34,32 @@ enum Tree {
 
 /// The functions, with the number of arguments each needs at least.
 const FUNCTIONS: [(&str, usize); 16] = [
-    ("if", 3), ("concat", 1), ("length", 1), ("empty", 1), ("upper", 1), ("lower", 1), ("contains", 2), ("format", 1),
-    ("toNumber", 1), ("round", 1), ("abs", 1), ("floor", 1), ("ceil", 1), ("min", 1), ("max", 1), ("not", 1),
+    ("if", 3),
+    ("concat", 1),
+    ("length", 1),
+    ("empty", 1),
+    ("upper", 1),
+    ("lower", 1),
+    ("contains", 2),
+    ("format", 1),
+    ("toNumber", 1),
+    ("round", 1),
+    ("abs", 1),
+    ("floor", 1),
+    ("ceil", 1),
+    ("min", 1),
+    ("max", 1),
+    ("not", 1),
 ];
 
 impl Formula {
     /// Reads an expression; an empty one computes nothing.
     pub(crate) fn parse(expression: &str) -> Answered<Self> {
         if expression.trim().is_empty() {
-            return Ok(Self { expression: expression.to_owned(), tree: None });
+            return Ok(Self {
+                expression: expression.to_owned(),
+                tree: None,
+            });
         }
         let refuse = |what: String| Refusal::validation(format!("Type error with formula: {what}"));
         let tokens = tokens(expression).map_err(refuse)?;
@@ -51,7 +68,10 @@ impl Formula {
         if parser.next < parser.tokens.len() {
             return Err(refuse("unexpected end of expression".to_owned()));
         }
-        Ok(Self { expression: expression.to_owned(), tree: Some(tree) })
+        Ok(Self {
+            expression: expression.to_owned(),
+            tree: Some(tree),
+        })
     }
 
     pub(crate) fn expression(&self) -> &str {
@@ -69,7 +89,9 @@ impl Formula {
 
     /// The value for a page whose properties `property` tells.
     pub(crate) fn compute(&self, property: &dyn Fn(&str) -> Scalar) -> Scalar {
-        self.tree.as_ref().map_or(Scalar::Empty, |tree| tree.compute(property))
+        self.tree
+            .as_ref()
+            .map_or(Scalar::Empty, |tree| tree.compute(property))
     }
 }
 
@@ -121,10 +143,18 @@ impl Tree {
             Self::Literal(scalar) => scalar.clone(),
             Self::Property(name) => property(name),
             Self::Not(inner) => Scalar::Boolean(!inner.compute(property).truth()),
-            Self::Negative(inner) => inner.compute(property).number().map_or(Scalar::Empty, |n| Scalar::Number(-n)),
-            Self::Binary(operator, one, other) => binary(operator, one.compute(property), other.compute(property)),
+            Self::Negative(inner) => inner
+                .compute(property)
+                .number()
+                .map_or(Scalar::Empty, |n| Scalar::Number(-n)),
+            Self::Binary(operator, one, other) => {
+                binary(operator, one.compute(property), other.compute(property))
+            }
             Self::Call(name, arguments) => {
-                let arguments: Vec<Scalar> = arguments.iter().map(|argument| argument.compute(property)).collect();
+                let arguments: Vec<Scalar> = arguments
+                    .iter()
+                    .map(|argument| argument.compute(property))
+                    .collect();
                 call(name, &arguments)
             }
         }
@@ -133,12 +163,17 @@ impl Tree {
 
 fn binary(operator: &str, one: Scalar, other: Scalar) -> Scalar {
     let number = |apply: fn(f64, f64) -> f64| match (one.number(), other.number()) {
-        (Some(one), Some(other)) => Some(apply(one, other)).filter(|n| n.is_finite()).map_or(Scalar::Empty, Scalar::Number),
+        (Some(one), Some(other)) => Some(apply(one, other))
+            .filter(|n| n.is_finite())
+            .map_or(Scalar::Empty, Scalar::Number),
         _ => Scalar::Empty,
     };
     let order = || match (&one, &other) {
         (Scalar::Text(one), Scalar::Text(other)) => one.partial_cmp(other),
-        _ => one.number().zip(other.number()).and_then(|(one, other)| one.partial_cmp(&other)),
+        _ => one
+            .number()
+            .zip(other.number())
+            .and_then(|(one, other)| one.partial_cmp(&other)),
     };
     match operator {
         "+" if matches!(one, Scalar::Text(_)) || matches!(other, Scalar::Text(_)) => {
@@ -162,12 +197,26 @@ fn binary(operator: &str, one: Scalar, other: Scalar) -> Scalar {
 
 fn call(name: &str, arguments: &[Scalar]) -> Scalar {
     let first = &arguments[0];
-    let round = |apply: fn(f64) -> f64| first.number().map_or(Scalar::Empty, |number| Scalar::Number(apply(number)));
+    let round = |apply: fn(f64) -> f64| {
+        first
+            .number()
+            .map_or(Scalar::Empty, |number| Scalar::Number(apply(number)))
+    };
     let fold = |apply: fn(f64, f64) -> f64| {
-        arguments.iter().filter_map(Scalar::number).reduce(apply).map_or(Scalar::Empty, Scalar::Number)
+        arguments
+            .iter()
+            .filter_map(Scalar::number)
+            .reduce(apply)
+            .map_or(Scalar::Empty, Scalar::Number)
     };
     match name {
-        "if" => if first.truth() { arguments[1].clone() } else { arguments[2].clone() },
+        "if" => {
+            if first.truth() {
+                arguments[1].clone()
+            } else {
+                arguments[2].clone()
+            }
+        }
         "concat" => Scalar::Text(arguments.iter().map(Scalar::text).collect()),
         "length" => Scalar::Number(first.text().chars().count() as f64),
         "empty" => Scalar::Boolean(!first.truth()),
@@ -194,8 +243,9 @@ enum Token {
     Sign(&'static str),
 }
 
-const SIGNS: [&str; 17] =
-    ["==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "<", ">", "(", ")", ",", "?", ":", "!"];
+const SIGNS: [&str; 17] = [
+    "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "<", ">", "(", ")", ",", "?", ":", "!",
+];
 
 fn tokens(expression: &str) -> Result<Vec<Token>, String> {
     let mut tokens = Vec::new();
@@ -216,11 +266,19 @@ fn tokens(expression: &str) -> Result<Vec<Token>, String> {
                 }
             }
         } else if first.is_ascii_digit() {
-            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-            tokens.push(Token::Number(rest[..end].parse().map_err(|_| format!("bad number {}", &rest[..end]))?));
+            let end = rest
+                .find(|c: char| !c.is_ascii_digit() && c != '.')
+                .unwrap_or(rest.len());
+            tokens.push(Token::Number(
+                rest[..end]
+                    .parse()
+                    .map_err(|_| format!("bad number {}", &rest[..end]))?,
+            ));
             end
         } else if first.is_alphabetic() {
-            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+            let end = rest
+                .find(|c: char| !c.is_alphanumeric() && c != '_')
+                .unwrap_or(rest.len());
             tokens.push(Token::Word(rest[..end].to_owned()));
             end
         } else {
@@ -240,7 +298,14 @@ struct Parser {
 }
 
 /// From the loosest binding to the tightest.
-const LEVELS: [&[&str]; 6] = [&["or"], &["and"], &["==", "!="], &["<", ">", "<=", ">="], &["+", "-"], &["*", "/", "%"]];
+const LEVELS: [&[&str]; 6] = [
+    &["or"],
+    &["and"],
+    &["==", "!="],
+    &["<", ">", "<=", ">="],
+    &["+", "-"],
+    &["*", "/", "%"],
+];
 
 impl Parser {
     fn take(&mut self, sign: &str) -> bool {
@@ -250,7 +315,11 @@ impl Parser {
     }
 
     fn need(&mut self, sign: &str) -> Result<(), String> {
-        if self.take(sign) { Ok(()) } else { Err(format!("expected {sign}")) }
+        if self.take(sign) {
+            Ok(())
+        } else {
+            Err(format!("expected {sign}"))
+        }
     }
 
     fn ternary(&mut self) -> Result<Tree, String> {
@@ -264,7 +333,9 @@ impl Parser {
     }
 
     fn level(&mut self, level: usize) -> Result<Tree, String> {
-        let Some(operators) = LEVELS.get(level) else { return self.unary() };
+        let Some(operators) = LEVELS.get(level) else {
+            return self.unary();
+        };
         let mut tree = self.level(level + 1)?;
         loop {
             let found = match self.tokens.get(self.next) {
@@ -290,7 +361,11 @@ impl Parser {
             self.need(")")?;
             return Ok(inner);
         }
-        let token = self.tokens.get(self.next).cloned().ok_or("unexpected end of expression")?;
+        let token = self
+            .tokens
+            .get(self.next)
+            .cloned()
+            .ok_or("unexpected end of expression")?;
         self.next += 1;
         match token {
             Token::Number(number) => Ok(Tree::Literal(Scalar::Number(number))),

@@ -23,32 +23,51 @@ impl Workspace {
     /// Adds a person, and answers their user id.
     pub fn add_person(&mut self, name: &str, email: &str) -> Uuid {
         let id = self.seed.uuid();
-        let user = User { id, name: name.to_owned(), email: Some(email.to_owned()), is_guest: false };
+        let user = User {
+            id,
+            name: name.to_owned(),
+            email: Some(email.to_owned()),
+            is_guest: false,
+        };
         self.users.insert(id, user);
         id
     }
 
     /// The data sources that are not in the trash, with their titles, by id.
     pub fn data_sources(&self) -> Vec<(Uuid, String)> {
-        let live = self.data_sources.values().filter(|found| !self.is_trashed(found.id));
-        live.map(|found| (found.id, rich_text::text_of(&found.title))).collect()
+        let live = self
+            .data_sources
+            .values()
+            .filter(|found| !self.is_trashed(found.id));
+        live.map(|found| (found.id, rich_text::text_of(&found.title)))
+            .collect()
     }
 
     /// The data source with this title.
     pub fn data_source_titled(&self, title: &str) -> Option<Uuid> {
-        self.data_sources().into_iter().find(|(_, name)| name == title).map(|(id, _)| id)
+        self.data_sources()
+            .into_iter()
+            .find(|(_, name)| name == title)
+            .map(|(id, _)| id)
     }
 
     /// The rows of a data source that are not in the trash, oldest first.
     pub fn rows(&self, data_source: Uuid) -> Vec<Uuid> {
-        let rows = self.data_sources.get(&data_source).map(|found| &found.rows.by_creation);
+        let rows = self
+            .data_sources
+            .get(&data_source)
+            .map(|found| &found.rows.by_creation);
         rows.into_iter().flatten().map(|place| place.2).collect()
     }
 
     /// The rows of a data source that are in the trash, oldest first.
     pub fn trashed_rows(&self, data_source: Uuid) -> Vec<Uuid> {
         let home = Parent::DataSource(data_source);
-        let mut rows: Vec<_> = self.pages.values().filter(|page| page.parent == home && page.in_trash).collect();
+        let mut rows: Vec<_> = self
+            .pages
+            .values()
+            .filter(|page| page.parent == home && page.in_trash)
+            .collect();
         rows.sort_by_key(|page| page.sequence);
         rows.into_iter().map(|page| page.id).collect()
     }
@@ -76,7 +95,11 @@ impl Workspace {
     fn everything(&self) -> Caller {
         let sees = |connection: &super::Connection| connection.shared.contains(&self.root);
         let connection = self.connections.iter().position(sees).unwrap_or_default();
-        Caller { connection, bot: self.person, version: Version::March2026 }
+        Caller {
+            connection,
+            bot: self.person,
+            version: Version::March2026,
+        }
     }
 
     /// Types something into a property, in the shape of an API write such as `{"number": 3}`.
@@ -106,7 +129,9 @@ impl Workspace {
                 self.apply_values(page, person, values);
             }
             _ => {
-                let text = properties["title"]["title"][0]["text"]["content"].as_str().unwrap_or_default();
+                let text = properties["title"]["title"][0]["text"]["content"]
+                    .as_str()
+                    .unwrap_or_default();
                 let title = super::Value::Text(rich_text::plain(text));
                 self.apply_values(page, person, BTreeMap::from([("title".into(), Some(title))]));
             }
@@ -134,7 +159,12 @@ impl Workspace {
     pub fn add_text_page(&mut self, parent: Uuid, title: &str) -> Uuid {
         let id = self.seed.uuid();
         let title = super::Value::Text(rich_text::plain(title));
-        self.create_row(id, Parent::Page(parent), self.person, BTreeMap::from([("title".into(), Some(title))]));
+        self.create_row(
+            id,
+            Parent::Page(parent),
+            self.person,
+            BTreeMap::from([("title".into(), Some(title))]),
+        );
         id
     }
 
@@ -145,7 +175,11 @@ impl Workspace {
     /// Where there is no such page.
     pub fn duplicate(&mut self, page: Uuid) -> Result<Uuid, Refusal> {
         let found = self.pages.get(&page).ok_or_else(|| no_such("page"))?;
-        let values = found.values.iter().map(|(id, value)| (id.clone(), Some(value.clone()))).collect();
+        let values = found
+            .values
+            .iter()
+            .map(|(id, value)| (id.clone(), Some(value.clone())))
+            .collect();
         let parent = found.parent;
         let id = self.seed.uuid();
         self.create_row(id, parent, self.person, values);
@@ -174,7 +208,11 @@ impl Workspace {
         if let Some(database) = self.databases.get_mut(&database) {
             database.in_trash = in_trash;
         }
-        let kind = if in_trash { "database.deleted" } else { "database.undeleted" };
+        let kind = if in_trash {
+            "database.deleted"
+        } else {
+            "database.undeleted"
+        };
         self.emit(kind, ("database", database), self.person, json!({}));
     }
 
@@ -201,18 +239,34 @@ impl Workspace {
     }
 
     fn property_mut(&mut self, data_source: Uuid, name: &str) -> Answered<&mut Property> {
-        let found = self.data_sources.get_mut(&data_source).ok_or_else(|| no_such("data source"))?;
-        found.properties.iter_mut().find(|property| property.name == name).ok_or_else(|| no_such("property"))
+        let found = self
+            .data_sources
+            .get_mut(&data_source)
+            .ok_or_else(|| no_such("data source"))?;
+        found
+            .properties
+            .iter_mut()
+            .find(|property| property.name == name)
+            .ok_or_else(|| no_such("property"))
     }
 
     fn schema_changed(&mut self, data_source: Uuid, property: &str, action: &str) {
         let now = self.now.floored();
-        let id = self.data_sources.get_mut(&data_source).map(|found: &mut DataSource| {
-            found.stamps.edited = now;
-            found.property(property).map(|property| property.id.to_string())
-        });
-        let change = json!({"updated_properties": [{"id": id.flatten(), "name": property, "action": action}]});
-        self.emit("data_source.schema_updated", ("data_source", data_source), self.person, change);
+        let id = self
+            .data_sources
+            .get_mut(&data_source)
+            .map(|found: &mut DataSource| {
+                found.stamps.edited = now;
+                found.property(property).map(|property| property.id.to_string())
+            });
+        let change =
+            json!({"updated_properties": [{"id": id.flatten(), "name": property, "action": action}]});
+        self.emit(
+            "data_source.schema_updated",
+            ("data_source", data_source),
+            self.person,
+            change,
+        );
     }
 
     /// Renames an option; its id stays, and page stamps do not move.
@@ -220,9 +274,22 @@ impl Workspace {
     /// # Errors
     ///
     /// Where there is no such data source, property or option.
-    pub fn rename_option(&mut self, data_source: Uuid, property: &str, from: &str, to: &str) -> Result<(), Refusal> {
-        let options = self.property_mut(data_source, property)?.config.choices_mut().ok_or_else(|| no_such("option"))?;
-        let option = options.iter_mut().find(|choice| choice.name == from).ok_or_else(|| no_such("option"))?;
+    pub fn rename_option(
+        &mut self,
+        data_source: Uuid,
+        property: &str,
+        from: &str,
+        to: &str,
+    ) -> Result<(), Refusal> {
+        let options = self
+            .property_mut(data_source, property)?
+            .config
+            .choices_mut()
+            .ok_or_else(|| no_such("option"))?;
+        let option = options
+            .iter_mut()
+            .find(|choice| choice.name == from)
+            .ok_or_else(|| no_such("option"))?;
         option.name = to.to_owned();
         self.schema_changed(data_source, property, "updated");
         Ok(())
@@ -233,10 +300,27 @@ impl Workspace {
     /// # Errors
     ///
     /// Where there is no such data source, property, option or colour.
-    pub fn recolor_option(&mut self, data_source: Uuid, property: &str, option: &str, color: &str) -> Result<(), Refusal> {
-        let color = COLORS.into_iter().find(|known| *known == color).ok_or_else(|| no_such("color"))?;
-        let options = self.property_mut(data_source, property)?.config.choices_mut().ok_or_else(|| no_such("option"))?;
-        options.iter_mut().find(|choice| choice.name == option).ok_or_else(|| no_such("option"))?.color = color;
+    pub fn recolor_option(
+        &mut self,
+        data_source: Uuid,
+        property: &str,
+        option: &str,
+        color: &str,
+    ) -> Result<(), Refusal> {
+        let color = COLORS
+            .into_iter()
+            .find(|known| *known == color)
+            .ok_or_else(|| no_such("color"))?;
+        let options = self
+            .property_mut(data_source, property)?
+            .config
+            .choices_mut()
+            .ok_or_else(|| no_such("option"))?;
+        options
+            .iter_mut()
+            .find(|choice| choice.name == option)
+            .ok_or_else(|| no_such("option"))?
+            .color = color;
         self.schema_changed(data_source, property, "updated");
         Ok(())
     }
@@ -247,11 +331,21 @@ impl Workspace {
     ///
     /// Where there is no such data source, property or option.
     pub fn remove_option(&mut self, data_source: Uuid, property: &str, option: &str) -> Result<(), Refusal> {
-        let found = self.data_sources.get(&data_source).ok_or_else(|| no_such("data source"))?;
-        let config = &found.property(property).ok_or_else(|| no_such("property"))?.config;
+        let found = self
+            .data_sources
+            .get(&data_source)
+            .ok_or_else(|| no_such("data source"))?;
+        let config = &found
+            .property(property)
+            .ok_or_else(|| no_such("property"))?
+            .config;
         let kind = config.kind();
-        let kept: Json =
-            config.choices().iter().filter(|choice| choice.name != option).map(|choice| json!({"id": choice.id})).collect();
+        let kept: Json = config
+            .choices()
+            .iter()
+            .filter(|choice| choice.name != option)
+            .map(|choice| json!({"id": choice.id}))
+            .collect();
         self.change_schema(data_source, &json!({ property: {kind: {"options": kept}} }))
     }
 
@@ -285,11 +379,18 @@ impl Workspace {
     }
 
     fn change_schema(&mut self, data_source: Uuid, properties: &Json) -> Answered<()> {
-        let found = self.data_sources.get(&data_source).ok_or_else(|| no_such("data source"))?;
+        let found = self
+            .data_sources
+            .get(&data_source)
+            .ok_or_else(|| no_such("data source"))?;
         let (old, title) = (found.properties.clone(), found.title.clone());
         let schema = self.check_schema(self.everything(), &old, &Body::root(properties), Some(&title))?;
         self.put_schema(data_source, schema);
-        let name = properties.as_object().and_then(|object| object.keys().next()).cloned().unwrap_or_default();
+        let name = properties
+            .as_object()
+            .and_then(|object| object.keys().next())
+            .cloned()
+            .unwrap_or_default();
         self.schema_changed(data_source, &name, "updated");
         Ok(())
     }
@@ -306,7 +407,9 @@ impl Workspace {
             "initial_data_source": {"properties": properties},
         });
         let made = self.create_database(self.everything(), &Body::root(&body))?;
-        let id = made["data_sources"][0]["id"].as_str().and_then(super::body::parse_uuid);
+        let id = made["data_sources"][0]["id"]
+            .as_str()
+            .and_then(super::body::parse_uuid);
         id.ok_or_else(|| no_such("data source"))
     }
 
@@ -315,7 +418,11 @@ impl Workspace {
         let id = self.seed.uuid();
         if let Some(found) = self.data_sources.get_mut(&data_source) {
             let is_default = found.templates.is_empty();
-            found.templates.push(Template { id, name: name.to_owned(), is_default });
+            found.templates.push(Template {
+                id,
+                name: name.to_owned(),
+                is_default,
+            });
         }
         id
     }
@@ -338,7 +445,11 @@ impl Workspace {
 
     /// Takes a thing away from one connection.
     pub fn unshare_from(&mut self, token: &str, id: Uuid) {
-        for connection in self.connections.iter_mut().filter(|connection| connection.token == token) {
+        for connection in self
+            .connections
+            .iter_mut()
+            .filter(|connection| connection.token == token)
+        {
             connection.shared.remove(&id);
             connection.withheld.insert(id);
         }
@@ -346,14 +457,22 @@ impl Workspace {
 
     /// Ticks what a connection may do.
     pub fn set_capabilities(&mut self, token: &str, capabilities: Capabilities) {
-        for connection in self.connections.iter_mut().filter(|connection| connection.token == token) {
+        for connection in self
+            .connections
+            .iter_mut()
+            .filter(|connection| connection.token == token)
+        {
             connection.capabilities = capabilities;
         }
     }
 
     /// Revokes a token: from now on it is invalid.
     pub fn revoke(&mut self, token: &str) {
-        for connection in self.connections.iter_mut().filter(|connection| connection.token == token) {
+        for connection in self
+            .connections
+            .iter_mut()
+            .filter(|connection| connection.token == token)
+        {
             connection.token = format!("revoked {}", connection.token);
         }
     }

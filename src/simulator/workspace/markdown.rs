@@ -11,8 +11,13 @@ use super::{Caller, Workspace, rich_text};
 
 /// How a line of markdown begins, and the block it makes.
 const PREFIXES: [(&str, &str); 7] = [
-    ("### ", "heading_3"), ("## ", "heading_2"), ("# ", "heading_1"), ("- ", "bulleted_list_item"),
-    ("1. ", "numbered_list_item"), ("> ", "quote"), ("", "paragraph"),
+    ("### ", "heading_3"),
+    ("## ", "heading_2"),
+    ("# ", "heading_1"),
+    ("- ", "bulleted_list_item"),
+    ("1. ", "numbered_list_item"),
+    ("> ", "quote"),
+    ("", "paragraph"),
 ];
 
 /// The blocks that markdown makes: one for each line that is not empty.
@@ -50,7 +55,10 @@ impl Workspace {
                 unknown.push(block.id);
                 continue;
             };
-            let runs = block.content["rich_text"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let runs = block.content["rich_text"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             let text: String = runs.iter().filter_map(|run| run["plain_text"].as_str()).collect();
             lines.push(format!("{prefix}{text}"));
         }
@@ -62,7 +70,12 @@ impl Workspace {
         if self.is_trashed(id) {
             return Err(Refusal::archived());
         }
-        let kinds = ["insert_content", "replace_content_range", "update_content", "replace_content"];
+        let kinds = [
+            "insert_content",
+            "replace_content_range",
+            "update_content",
+            "replace_content",
+        ];
         let kind = body.need("type")?.word(&kinds)?;
         let inner = body.need(kind)?;
         let (mut markdown, _) = self.markdown_of(id);
@@ -72,7 +85,10 @@ impl Workspace {
                 match inner.given("after") {
                     Some(after) => {
                         let anchor = after.text(usize::MAX)?;
-                        let at = markdown.find(anchor).ok_or_else(|| after.refuse("text of the page"))? + anchor.len();
+                        let at = markdown
+                            .find(anchor)
+                            .ok_or_else(|| after.refuse("text of the page"))?
+                            + anchor.len();
                         markdown.insert_str(at, &format!("\n{content}"));
                     }
                     None => markdown = format!("{markdown}\n{content}"),
@@ -85,8 +101,14 @@ impl Workspace {
                     if from.is_empty() || !markdown.contains(from) {
                         return Err(old.refuse("text of the page"));
                     }
-                    let all = update.given("replace_all_matches").is_some_and(|all| *all.value == Json::Bool(true));
-                    markdown = if all { markdown.replace(from, to) } else { markdown.replacen(from, to, 1) };
+                    let all = update
+                        .given("replace_all_matches")
+                        .is_some_and(|all| *all.value == Json::Bool(true));
+                    markdown = if all {
+                        markdown.replace(from, to)
+                    } else {
+                        markdown.replacen(from, to, 1)
+                    };
                 }
             }
             "replace_content" => markdown = inner.need("new_str")?.text(usize::MAX)?.to_owned(),
@@ -94,7 +116,12 @@ impl Workspace {
         }
         self.edit_page(id, caller.bot, |page| page.children.clear());
         self.add_blocks(Parent::Page(id), blocks_of(&markdown), None, caller.bot);
-        self.emit("page.content_updated", ("page", id), caller.bot, json!({"updated_blocks": []}));
+        self.emit(
+            "page.content_updated",
+            ("page", id),
+            caller.bot,
+            json!({"updated_blocks": []}),
+        );
         self.get_markdown(caller, id)
     }
 }

@@ -162,7 +162,15 @@ impl Workspace {
     /// Adds a connection with a bot of its own, and shares the root page with it. Answers the bot's user id.
     pub fn connect(&mut self, token: &str, name: &str, capabilities: Capabilities) -> Uuid {
         let bot = self.seed.uuid();
-        self.users.insert(bot, User { id: bot, name: name.to_owned(), email: None, is_guest: false });
+        self.users.insert(
+            bot,
+            User {
+                id: bot,
+                name: name.to_owned(),
+                email: None,
+                is_guest: false,
+            },
+        );
         self.connections.push(Connection {
             token: token.to_owned(),
             name: name.to_owned(),
@@ -210,12 +218,17 @@ impl Workspace {
 
     /// The tokens of its connections, in the order they were added.
     pub fn tokens(&self) -> Vec<String> {
-        self.connections.iter().map(|connection| connection.token.clone()).collect()
+        self.connections
+            .iter()
+            .map(|connection| connection.token.clone())
+            .collect()
     }
 
     /// Which connection a token belongs to, counted from 0.
     pub fn connection_of(&self, token: &str) -> Option<usize> {
-        self.connections.iter().position(|connection| connection.token == token)
+        self.connections
+            .iter()
+            .position(|connection| connection.token == token)
     }
 
     /// What was sent and silently ignored, as the real Notion does; the oldest 10,000.
@@ -259,22 +272,41 @@ impl Workspace {
     }
 
     pub(crate) fn author_kind(&self, user: Uuid) -> &'static str {
-        if self.users.get(&user).is_some_and(|user| user.email.is_some()) { "person" } else { "bot" }
+        if self.users.get(&user).is_some_and(|user| user.email.is_some()) {
+            "person"
+        } else {
+            "bot"
+        }
     }
 
     fn ignore(&mut self, endpoint: &str, place: &str, reason: &str) {
         if self.ignored.len() < MAX_IGNORED {
             let (endpoint, place, reason) = (endpoint.to_owned(), place.to_owned(), reason.to_owned());
-            self.ignored.push(Ignored { endpoint, place, reason });
+            self.ignored.push(Ignored {
+                endpoint,
+                place,
+                reason,
+            });
         }
     }
 
     fn stamps(&self, author: Uuid) -> Stamps {
         let now = self.now.floored();
-        Stamps { created: now, edited: now, creator: author, editor: author }
+        Stamps {
+            created: now,
+            edited: now,
+            creator: author,
+            editor: author,
+        }
     }
 
-    fn add_page(&mut self, id: Uuid, parent: Parent, author: Uuid, values: BTreeMap<schema::PropertyId, Value>) {
+    fn add_page(
+        &mut self,
+        id: Uuid,
+        parent: Parent,
+        author: Uuid,
+        values: BTreeMap<schema::PropertyId, Value>,
+    ) {
         self.last_sequence += 1;
         let mut page = Page {
             id,
@@ -319,7 +351,9 @@ impl Workspace {
         if before.is_some() {
             self.remember_for_index(id, before);
         }
-        let Some(page) = self.pages.get_mut(&id) else { return };
+        let Some(page) = self.pages.get_mut(&id) else {
+            return;
+        };
         if let (Parent::DataSource(home), false) = (page.parent, page.in_trash)
             && let Some(home) = self.data_sources.get_mut(&home)
         {
@@ -346,7 +380,13 @@ impl Workspace {
             return;
         }
         data["parent"] = self.event_parent(entity.1);
-        let event = Event { at: self.now, kind, entity, author, data };
+        let event = Event {
+            at: self.now,
+            kind,
+            entity,
+            author,
+            data,
+        };
         if let Some(events) = &mut self.events {
             events.push(event);
         }
@@ -369,7 +409,11 @@ impl Workspace {
         self.pages
             .get(&id)
             .map(|page| page.parent)
-            .or_else(|| self.data_sources.get(&id).map(|found| Parent::Database(found.database)))
+            .or_else(|| {
+                self.data_sources
+                    .get(&id)
+                    .map(|found| Parent::Database(found.database))
+            })
             .or_else(|| self.databases.get(&id).map(|found| found.parent))
             .or_else(|| self.blocks.get(&id).map(|found| found.parent))
             .or_else(|| self.views.get(&id).map(|found| Parent::Database(found.database)))
@@ -385,7 +429,9 @@ impl Workspace {
 
     /// Whether a connection may see a thing: the nearest of its ancestors that was shared or withheld decides.
     pub(crate) fn is_visible(&self, connection: usize, id: Uuid) -> bool {
-        let Some(connection) = self.connections.get(connection) else { return false };
+        let Some(connection) = self.connections.get(connection) else {
+            return false;
+        };
         let mut next = Some(id);
         while let Some(id) = next {
             if connection.withheld.contains(&id) {
@@ -404,9 +450,21 @@ impl Workspace {
         let mut next = Some(id);
         while let Some(id) = next {
             let own = self.pages.get(&id).map(|page| page.in_trash).unwrap_or_default()
-                || self.databases.get(&id).map(|database| database.in_trash).unwrap_or_default()
-                || self.data_sources.get(&id).map(|data_source| data_source.in_trash).unwrap_or_default()
-                || self.blocks.get(&id).map(|block| block.in_trash).unwrap_or_default();
+                || self
+                    .databases
+                    .get(&id)
+                    .map(|database| database.in_trash)
+                    .unwrap_or_default()
+                || self
+                    .data_sources
+                    .get(&id)
+                    .map(|data_source| data_source.in_trash)
+                    .unwrap_or_default()
+                || self
+                    .blocks
+                    .get(&id)
+                    .map(|block| block.in_trash)
+                    .unwrap_or_default();
             if own {
                 return true;
             }
@@ -416,11 +474,20 @@ impl Workspace {
     }
 
     fn missing(&self, caller: Caller, kind: &str, id: Uuid) -> Refusal {
-        let name = self.connections.get(caller.connection).map_or("", |connection| connection.name.as_str());
+        let name = self
+            .connections
+            .get(caller.connection)
+            .map_or("", |connection| connection.name.as_str());
         Refusal::not_found(kind, id, name)
     }
 
-    fn seen<'a, T>(&'a self, caller: Caller, kind: &str, things: &'a BTreeMap<Uuid, T>, id: Uuid) -> Answered<&'a T> {
+    fn seen<'a, T>(
+        &'a self,
+        caller: Caller,
+        kind: &str,
+        things: &'a BTreeMap<Uuid, T>,
+        id: Uuid,
+    ) -> Answered<&'a T> {
         let found = things.get(&id).filter(|_| self.is_visible(caller.connection, id));
         found.ok_or_else(|| self.missing(caller, kind, id))
     }
@@ -442,7 +509,10 @@ impl Workspace {
         match kind {
             "user" => self.users.get(&id).map(|user| user.name.clone()),
             "page" => self.pages.get(&id).map(Page::title),
-            _ => self.databases.get(&id).map(|database| rich_text::text_of(&database.title)),
+            _ => self
+                .databases
+                .get(&id)
+                .map(|database| rich_text::text_of(&database.title)),
         }
     }
 }

@@ -31,14 +31,18 @@ impl Moment {
 
     /// As Notion writes it: UTC with milliseconds, `2026-09-04T14:30:00.000Z`.
     pub fn iso(self) -> String {
-        let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+        let format =
+            format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
         self.utc().format(&format).unwrap_or_default()
     }
 
     /// This moment and a length of time after it.
     #[must_use]
     pub fn after(self, length: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// In UTC; the first moment of 1970 where the calendar ends.
@@ -74,7 +78,7 @@ impl Point {
         };
         let time = OffsetDateTime::parse(&format!("{date}T{full}Z"), &Rfc3339).ok()?;
         let local = PrimitiveDateTime::new(time.date(), time.time());
-        let offset = zone.map_or(UtcOffset::UTC, |zone| zone.offset_at(local));
+        let offset = zone.map_or(Some(UtcOffset::UTC), |zone| zone.offset_at(local))?;
         Some(Self::Time(local.assume_offset(offset)))
     }
 
@@ -96,7 +100,9 @@ impl Point {
         match self {
             Self::Day(day) => Self::Day(day),
             Self::Time(time) => Self::Time(
-                time.replace_second(0).and_then(|time| time.replace_nanosecond(0)).unwrap_or(time),
+                time.replace_second(0)
+                    .and_then(|time| time.replace_nanosecond(0))
+                    .unwrap_or(time),
             ),
         }
     }
@@ -122,67 +128,28 @@ impl Point {
     }
 }
 
-/// A time zone by its IANA name, with today's rules.
-///
-/// The real Notion knows them all; the simulator knows those below and refuses others by name, which is enough to
-/// show that the name is lost and the instant kept (fact sheet, 4.6).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Zone {
-    standard_hours: i8,
-    summer: Summer,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Summer {
-    Never,
-    UnitedStates,
-    Europe,
-}
+/// A time zone by its IANA name.
+#[derive(Clone, Debug)]
+pub(crate) struct Zone(jiff::tz::TimeZone);
 
 impl Zone {
     pub(crate) fn named(name: &str) -> Option<Self> {
-        let (standard_hours, summer) = match name {
-            "UTC" | "Etc/UTC" => (0, Summer::Never),
-            "Europe/London" | "Europe/Lisbon" => (0, Summer::Europe),
-            "Europe/Berlin" | "Europe/Paris" | "Europe/Rome" | "Europe/Madrid" | "Europe/Zurich" | "Europe/Vienna" => {
-                (1, Summer::Europe)
-            }
-            "Europe/Helsinki" | "Europe/Athens" => (2, Summer::Europe),
-            "America/New_York" => (-5, Summer::UnitedStates),
-            "America/Chicago" => (-6, Summer::UnitedStates),
-            "America/Denver" => (-7, Summer::UnitedStates),
-            "America/Los_Angeles" => (-8, Summer::UnitedStates),
-            "America/Phoenix" => (-7, Summer::Never),
-            "Asia/Tokyo" => (9, Summer::Never),
-            "Asia/Singapore" => (8, Summer::Never),
-            _ => return None,
-        };
-        Some(Self { standard_hours, summer })
+        jiff::tz::TimeZone::get(name).ok().map(Self)
     }
 
-    /// The offset in force at a local time; in the hour that exists twice, the first.
-    fn offset_at(self, local: PrimitiveDateTime) -> UtcOffset {
-        use time::{Month, Weekday};
-        let nth_sunday = |month: Month, nth: u8| {
-            let first = Date::from_calendar_date(local.year(), month, 1).unwrap_or(local.date());
-            let sunday = if first.weekday() == Weekday::Sunday { first } else { first.next_occurrence(Weekday::Sunday) };
-            sunday + time::Duration::weeks(i64::from(nth) - 1)
-        };
-        let last_sunday = |month: Month| {
-            let end = Date::from_calendar_date(local.year(), month, 31).unwrap_or(local.date());
-            if end.weekday() == Weekday::Sunday { end } else { end.prev_occurrence(Weekday::Sunday) }
-        };
-        let at = |day: Date, hour: i64| day.midnight() + time::Duration::hours(hour);
-        let summer = match self.summer {
-            Summer::Never => false,
-            Summer::UnitedStates => {
-                local >= at(nth_sunday(Month::March, 2), 3) && local < at(nth_sunday(Month::November, 1), 2)
-            }
-            Summer::Europe => {
-                let hours = i64::from(self.standard_hours);
-                local >= at(last_sunday(Month::March), 2 + hours) && local < at(last_sunday(Month::October), 2 + hours)
-            }
-        };
-        UtcOffset::from_hms(self.standard_hours + i8::from(summer), 0, 0).unwrap_or(UtcOffset::UTC)
+    /// The offset in force at a local time; where clocks are set back, the first of the two.
+    fn offset_at(&self, local: PrimitiveDateTime) -> Option<UtcOffset> {
+        let (date, time) = (local.date(), local.time());
+        let civil = jiff::civil::DateTime::new(
+            i16::try_from(date.year()).ok()?,
+            u8::from(date.month()).cast_signed(),
+            date.day().cast_signed(),
+            time.hour().cast_signed(),
+            time.minute().cast_signed(),
+            time.second().cast_signed(),
+            0,
+        );
+        let zoned = self.0.to_ambiguous_zoned(civil.ok()?).compatible().ok()?;
+        UtcOffset::from_whole_seconds(zoned.offset().seconds()).ok()
     }
 }

@@ -15,19 +15,38 @@ use super::write::{Writer, Written, default_status};
 use super::{Caller, Request, Version, Workspace, rich_text};
 
 impl Workspace {
-    pub(super) fn create_page(&mut self, caller: Caller, body: &Body<'_>, request: &Request) -> Answered<Json> {
+    pub(super) fn create_page(
+        &mut self,
+        caller: Caller,
+        body: &Body<'_>,
+        request: &Request,
+    ) -> Answered<Json> {
         body.only(&[
-            "parent", "properties", "icon", "cover", "content", "children", "markdown", "template", "position",
+            "parent",
+            "properties",
+            "icon",
+            "cover",
+            "content",
+            "children",
+            "markdown",
+            "template",
+            "position",
             "allow_async",
         ])?;
         let parent = self.check_page_parent(caller, &body.need("parent")?)?;
         let icon = self.check_icon(body.given("icon"))?;
         let cover = self.check_icon(body.given("cover"))?;
         let children = body.given("children").or(body.given("content"));
-        let markdown = body.given("markdown").map(|found| found.text(usize::MAX)).transpose()?;
+        let markdown = body
+            .given("markdown")
+            .map(|found| found.text(usize::MAX))
+            .transpose()?;
         let template = self.check_template(parent, body.given("template"))?;
         if (children.is_some() && markdown.is_some()) || (children.is_some() && template) {
-            return Err(body.need("children").or_else(|_| body.need("content"))?.refuse("not present"));
+            return Err(body
+                .need("children")
+                .or_else(|_| body.need("content"))?
+                .refuse("not present"));
         }
         let blocks = match (&children, markdown) {
             (Some(children), _) => self.check_blocks(children)?,
@@ -37,8 +56,16 @@ impl Workspace {
         let values = match parent {
             Parent::DataSource(home) => {
                 let limit = self.limits.rows;
-                if self.data_sources.get(&home).is_some_and(|home| home.rows.by_creation.len() >= limit) {
-                    return Err(Refusal::new(409, "row_limit_exceeded", "The database has as many rows as it may have."));
+                if self
+                    .data_sources
+                    .get(&home)
+                    .is_some_and(|home| home.rows.by_creation.len() >= limit)
+                {
+                    return Err(Refusal::new(
+                        409,
+                        "row_limit_exceeded",
+                        "The database has as many rows as it may have.",
+                    ));
                 }
                 let checked = match body.given("properties") {
                     Some(properties) => self.check_values(home, &properties, Writer::Connection(caller))?,
@@ -75,14 +102,20 @@ impl Workspace {
         {
             for property in &home.properties {
                 if let Config::Status { options, groups } = &property.config {
-                    values.entry(property.id.clone()).or_insert_with(|| default_status(options, groups));
+                    values
+                        .entry(property.id.clone())
+                        .or_insert_with(|| default_status(options, groups));
                 }
             }
         }
         self.keep_files(&values);
-        let (related, plain): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            values.into_iter().partition(|(_, value)| matches!(value, Some(Value::Relation(_))));
-        let plain = plain.into_iter().filter_map(|(property, value)| Some((property, value?))).collect();
+        let (related, plain): (BTreeMap<_, _>, BTreeMap<_, _>) = values
+            .into_iter()
+            .partition(|(_, value)| matches!(value, Some(Value::Relation(_))));
+        let plain = plain
+            .into_iter()
+            .filter_map(|(property, value)| Some((property, value?)))
+            .collect();
         self.add_page(id, parent, author, plain);
         if !related.is_empty() {
             self.apply_values(id, author, related);
@@ -139,10 +172,16 @@ impl Workspace {
         let Some(body) = body else { return Ok(values) };
         for (key, found) in body.entries()? {
             if key != "title" {
-                return Err(Refusal::validation(format!("{key} is not a property that exists.")));
+                return Err(Refusal::validation(format!(
+                    "{key} is not a property that exists."
+                )));
             }
             // A bare array is taken as well as an object with the key `title`.
-            let found = if found.value.is_array() { found } else { found.need("title")? };
+            let found = if found.value.is_array() {
+                found
+            } else {
+                found.need("title")?
+            };
             let runs = rich_text::parse(&found, &|kind, id| self.name_of(kind, id))?;
             values.insert("title".into(), (!runs.is_empty()).then_some(Value::Text(runs)));
         }
@@ -153,8 +192,24 @@ impl Workspace {
         Ok(self.page_json(caller, self.page(caller, id)?, &Shown::of(&request.query)))
     }
 
-    pub(super) fn update_page(&mut self, caller: Caller, id: Uuid, body: &Body<'_>, request: &Request) -> Answered<Json> {
-        let mut keys = vec!["properties", "icon", "cover", "is_locked", "template", "erase_content", "in_trash", "is_archived", "allow_async"];
+    pub(super) fn update_page(
+        &mut self,
+        caller: Caller,
+        id: Uuid,
+        body: &Body<'_>,
+        request: &Request,
+    ) -> Answered<Json> {
+        let mut keys = vec![
+            "properties",
+            "icon",
+            "cover",
+            "is_locked",
+            "template",
+            "erase_content",
+            "in_trash",
+            "is_archived",
+            "allow_async",
+        ];
         if caller.version == Version::September2025 {
             keys.push("archived");
         }
@@ -166,17 +221,31 @@ impl Workspace {
             return Err(Refusal::archived());
         }
         if parent == Parent::Workspace && trash.is_some() {
-            let what = if trash == Some(true) { "Archiving" } else { "Unarchiving" };
-            return Err(Refusal::validation(format!("{what} workspace level pages not supported")));
+            let what = if trash == Some(true) {
+                "Archiving"
+            } else {
+                "Unarchiving"
+            };
+            return Err(Refusal::validation(format!(
+                "{what} workspace level pages not supported"
+            )));
         }
         let flag = |key: &str| body.given(key).map(|found| found.bool()).transpose();
-        let (is_locked, is_archived, erase) = (flag("is_locked")?, flag("is_archived")?, flag("erase_content")?);
-        let icon = body.get("icon").map(|_| self.check_icon(body.given("icon"))).transpose()?;
-        let cover = body.get("cover").map(|_| self.check_icon(body.given("cover"))).transpose()?;
+        let (is_locked, is_archived, erase) =
+            (flag("is_locked")?, flag("is_archived")?, flag("erase_content")?);
+        let icon = body
+            .get("icon")
+            .map(|_| self.check_icon(body.given("icon")))
+            .transpose()?;
+        let cover = body
+            .get("cover")
+            .map(|_| self.check_icon(body.given("cover")))
+            .transpose()?;
         self.check_template(parent, body.given("template"))?;
         let values = match (body.given("properties"), parent) {
             (Some(properties), Parent::DataSource(home)) => {
-                let checked: Vec<(PropertyId, Written)> = self.check_values(home, &properties, Writer::Connection(caller))?;
+                let checked: Vec<(PropertyId, Written)> =
+                    self.check_values(home, &properties, Writer::Connection(caller))?;
                 Some(self.settle(home, checked))
             }
             (properties @ Some(_), _) => Some(self.check_title(properties)?),
@@ -212,7 +281,11 @@ impl Workspace {
     /// Puts a page in the trash, or takes it out.
     pub(super) fn set_trash(&mut self, id: Uuid, author: Uuid, in_trash: bool) {
         self.edit_page(id, author, |page| page.in_trash = in_trash);
-        let kind = if in_trash { "page.deleted" } else { "page.undeleted" };
+        let kind = if in_trash {
+            "page.deleted"
+        } else {
+            "page.undeleted"
+        };
         self.emit(kind, ("page", id), author, json!({}));
     }
 
@@ -241,13 +314,26 @@ impl Workspace {
             && let (Some(from), Some(to)) = (self.data_sources.get(&from), self.data_sources.get(&to))
         {
             for (property, value) in &page.values {
-                let Some(before) = from.by_id(property) else { continue };
+                let Some(before) = from.by_id(property) else {
+                    continue;
+                };
                 let after = to.properties.iter().find(|after| after.name == before.name);
-                let Some(after) = after.filter(|after| after.config.kind() == before.config.kind()) else { continue };
-                let name = |id: &Uuid| before.config.choices().iter().find(|choice| choice.id == *id).map(|choice| choice.name.clone());
+                let Some(after) = after.filter(|after| after.config.kind() == before.config.kind()) else {
+                    continue;
+                };
+                let name = |id: &Uuid| {
+                    before
+                        .config
+                        .choices()
+                        .iter()
+                        .find(|choice| choice.id == *id)
+                        .map(|choice| choice.name.clone())
+                };
                 match value {
                     Value::Choice(option) => options.push((after.id.clone(), vec![name(option)], false)),
-                    Value::Choices(ids) => options.push((after.id.clone(), ids.iter().map(name).collect(), true)),
+                    Value::Choices(ids) => {
+                        options.push((after.id.clone(), ids.iter().map(name).collect(), true))
+                    }
                     Value::Relation(_) => {}
                     value => {
                         kept.insert(after.id.clone(), value.clone());
@@ -257,15 +343,26 @@ impl Workspace {
         }
         if let Parent::DataSource(to) = target {
             for (property, names, many) in options {
-                let Some(after) = self.data_sources.get(&to).and_then(|to| to.by_id(&property)) else { continue };
+                let Some(after) = self.data_sources.get(&to).and_then(|to| to.by_id(&property)) else {
+                    continue;
+                };
                 let picks = names.into_iter().flatten().map(|name| {
                     let known = after.config.choices().iter().find(|choice| choice.name == name);
-                    known.map_or_else(|| super::write::Pick::New(name.clone()), |choice| super::write::Pick::Known(choice.id))
+                    known.map_or_else(
+                        || super::write::Pick::New(name.clone()),
+                        |choice| super::write::Pick::Known(choice.id),
+                    )
                 });
                 let mut picks: Vec<_> = picks.collect();
                 let written = match (many, &after.config) {
                     (true, _) => Written::Choices(picks),
-                    (false, Config::Status { .. }) if picks.iter().any(|pick| matches!(pick, super::write::Pick::New(_))) => continue,
+                    (false, Config::Status { .. })
+                        if picks
+                            .iter()
+                            .any(|pick| matches!(pick, super::write::Pick::New(_))) =>
+                    {
+                        continue;
+                    }
                     (false, _) => match picks.pop() {
                         Some(pick) => Written::Choice(pick),
                         None => continue,

@@ -11,7 +11,13 @@ use super::value::Value;
 use super::{Caller, Request, Workspace, percent_decoded, rich_text};
 
 impl Workspace {
-    pub(super) fn property_item(&self, caller: Caller, page: Uuid, segment: &str, request: &Request) -> Answered<Json> {
+    pub(super) fn property_item(
+        &self,
+        caller: Caller,
+        page: Uuid,
+        segment: &str,
+        request: &Request,
+    ) -> Answered<Json> {
         let page = self.page(caller, page)?;
         let missing = || Refusal::not_found("property", segment, &self.connections[caller.connection].name);
         let title_only;
@@ -19,12 +25,20 @@ impl Workspace {
             Parent::DataSource(home) => {
                 let home = self.data_sources.get(&home).ok_or_else(missing)?;
                 let wanted = percent_decoded(segment).unwrap_or_default();
-                let found = home.properties.iter().find(|property| percent_decoded(&property.id).as_ref() == Some(&wanted));
+                let found = home
+                    .properties
+                    .iter()
+                    .find(|property| percent_decoded(&property.id).as_ref() == Some(&wanted));
                 (Some(home), found.ok_or_else(missing)?)
             }
             _ if segment == "title" => {
                 let (id, name) = ("title".into(), "title".to_owned());
-                title_only = super::schema::Property { id, name, description: None, config: Config::Title };
+                title_only = super::schema::Property {
+                    id,
+                    name,
+                    description: None,
+                    config: Config::Title,
+                };
                 (None, &title_only)
             }
             _ => return Err(missing()),
@@ -35,16 +49,22 @@ impl Workspace {
         let elements: Vec<Json> = match (&property.config, value) {
             (Config::Title | Config::RichText, Some(Value::Text(runs))) => rich_text::render_items(runs),
             (Config::Title | Config::RichText, _) => Vec::new(),
-            (Config::People, Some(Value::People(people))) => people.iter().map(|id| self.user_json(caller, *id)).collect(),
-            (Config::People, _) => Vec::new(),
-            (Config::Relation { .. }, value) => {
-                self.related(caller, property, value).iter().map(|id| json!({ "id": id })).collect()
+            (Config::People, Some(Value::People(people))) => {
+                people.iter().map(|id| self.user_json(caller, *id)).collect()
             }
+            (Config::People, _) => Vec::new(),
+            (Config::Relation { .. }, value) => self
+                .related(caller, property, value)
+                .iter()
+                .map(|id| json!({ "id": id }))
+                .collect(),
             (config, _) => {
                 let Some(home) = home else { return Err(missing()) };
                 let inner = self.inner_json(caller, home, page, property);
                 if !matches!(config, Config::Rollup { .. }) {
-                    return Ok(json!({"object": "property_item", "id": &*property.id, "type": kind, kind: inner}));
+                    return Ok(
+                        json!({"object": "property_item", "id": &*property.id, "type": kind, kind: inner}),
+                    );
                 }
                 return Ok(rollup_list(&property.id, &inner));
             }

@@ -44,8 +44,16 @@ struct Cursor {
 
 impl Cursor {
     fn encode(self) -> Uuid {
-        let words = [self.list, self.given ^ self.list, self.at.0 ^ self.list.rotate_left(9), self.at.1 ^ self.list.rotate_left(17)];
-        let bytes = words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+        let words = [
+            self.list,
+            self.given ^ self.list,
+            self.at.0 ^ self.list.rotate_left(9),
+            self.at.1 ^ self.list.rotate_left(17),
+        ];
+        let bytes = words
+            .iter()
+            .flat_map(|word| word.to_be_bytes())
+            .collect::<Vec<u8>>();
         Uuid::from_slice(&bytes).unwrap_or_default()
     }
 
@@ -59,7 +67,11 @@ impl Cursor {
         if words[0] != list {
             return Err(refuse());
         }
-        Ok(Self { list, given: words[1] ^ list, at: (words[2] ^ list.rotate_left(9), words[3] ^ list.rotate_left(17)) })
+        Ok(Self {
+            list,
+            given: words[1] ^ list,
+            at: (words[2] ^ list.rotate_left(9), words[3] ^ list.rotate_left(17)),
+        })
     }
 }
 
@@ -88,7 +100,10 @@ impl Batch {
             }
             None => MAX_BATCH,
         };
-        Ok(Self { size, cursor: request.query_value("start_cursor").map(str::to_owned) })
+        Ok(Self {
+            size,
+            cursor: request.query_value("start_cursor").map(str::to_owned),
+        })
     }
 
     /// From a body.
@@ -102,20 +117,36 @@ impl Batch {
             },
             None => MAX_BATCH,
         };
-        let cursor = body.given("start_cursor").map(|found| found.text(100)).transpose()?;
-        Ok(Self { size, cursor: cursor.map(str::to_owned) })
+        let cursor = body
+            .given("start_cursor")
+            .map(|found| found.text(100))
+            .transpose()?;
+        Ok(Self {
+            size,
+            cursor: cursor.map(str::to_owned),
+        })
     }
 
     fn start(&self, list: u32) -> Answered<Option<Cursor>> {
-        self.cursor.as_deref().map(|text| Cursor::decode(text, list)).transpose()
+        self.cursor
+            .as_deref()
+            .map(|text| Cursor::decode(text, list))
+            .transpose()
     }
 
     /// The part of a list in memory; `list` tells lists apart.
     pub(super) fn cut<T: Clone>(&self, elements: &[T], list: impl Hash) -> Answered<Cut<T>> {
         let list = fingerprint(list);
-        let start = self.start(list)?.map_or(0, |cursor| cursor.at.0 as usize).min(elements.len());
+        let start = self
+            .start(list)?
+            .map_or(0, |cursor| cursor.at.0 as usize)
+            .min(elements.len());
         let end = (start + self.size).min(elements.len());
-        let cursor = Cursor { list, given: end as u32, at: (end as u32, 0) };
+        let cursor = Cursor {
+            list,
+            given: end as u32,
+            at: (end as u32, 0),
+        };
         Ok(Cut {
             results: elements[start..end].to_vec(),
             next_cursor: (end < elements.len()).then(|| cursor.encode()),
@@ -159,17 +190,53 @@ struct Found {
 }
 
 impl Workspace {
-    pub(super) fn query_data_source(&mut self, caller: Caller, id: Uuid, body: &Body<'_>, request: &Request) -> Answered<Json> {
-        body.only(&["filter", "sorts", "start_cursor", "page_size", "result_type", "is_archived", "in_trash", "archived"])?;
+    pub(super) fn query_data_source(
+        &mut self,
+        caller: Caller,
+        id: Uuid,
+        body: &Body<'_>,
+        request: &Request,
+    ) -> Answered<Json> {
+        body.only(&[
+            "filter",
+            "sorts",
+            "start_cursor",
+            "page_size",
+            "result_type",
+            "is_archived",
+            "in_trash",
+            "archived",
+        ])?;
         let home = self.data_source(caller, id)?;
-        let filter = body.given("filter").map(|filter| Filter::parse(&filter, home, self.now)).transpose()?;
-        let sorts = body.given("sorts").map(|sorts| parse_sorts(&sorts, home)).transpose()?.unwrap_or_default();
+        let filter = body
+            .given("filter")
+            .map(|filter| Filter::parse(&filter, home, self.now))
+            .transpose()?;
+        let sorts = body
+            .given("sorts")
+            .map(|sorts| parse_sorts(&sorts, home))
+            .transpose()?
+            .unwrap_or_default();
         let batch = Batch::of_body(body)?;
-        let archived = body.given("is_archived").map(|found| found.bool()).transpose()?.unwrap_or_default();
-        let wants_pages = body.given("result_type").map(|kind| kind.word(&["page", "data_source"])).transpose()?;
+        let archived = body
+            .given("is_archived")
+            .map(|found| found.bool())
+            .transpose()?
+            .unwrap_or_default();
+        let wants_pages = body
+            .given("result_type")
+            .map(|kind| kind.word(&["page", "data_source"]))
+            .transpose()?;
         for name in ["in_trash", "archived"] {
-            if body.given(name).is_some_and(|found| *found.value == Json::Bool(true)) {
-                self.ignore("POST /v1/data_sources/{data_source_id}/query", &format!("body.{name}"), "rows in the trash cannot be queried");
+            if body
+                .given(name)
+                .is_some_and(|found| *found.value == Json::Bool(true))
+            {
+                self.ignore(
+                    "POST /v1/data_sources/{data_source_id}/query",
+                    &format!("body.{name}"),
+                    "rows in the trash cannot be queried",
+                );
             }
         }
         let told = body.value.get("filter").map(Json::to_string);
@@ -182,9 +249,22 @@ impl Workspace {
         let home = self.data_source(caller, id)?;
         let nothing = wants_pages == Some("data_source") || self.is_trashed(id);
         let mut found = if nothing {
-            Found { pages: Vec::new(), next: None, incomplete: false }
+            Found {
+                pages: Vec::new(),
+                next: None,
+                incomplete: false,
+            }
         } else {
-            let query = Query { caller, home, filter: filter.as_ref(), sorts: &sorts, archived, list, start, size: batch.size };
+            let query = Query {
+                caller,
+                home,
+                filter: filter.as_ref(),
+                sorts: &sorts,
+                archived,
+                list,
+                start,
+                size: batch.size,
+            };
             match query.natural_order(self).filter(|_| !shuffled) {
                 Some(order) => query.in_order(self, order),
                 None => query.sorted(self, shuffled),
@@ -200,7 +280,10 @@ impl Workspace {
             .filter_map(|page| self.indexed(*page))
             .map(|page| self.page_json(caller, page, &shown))
             .collect();
-        let cut = Cut { results, next_cursor: found.next.map(Cursor::encode) };
+        let cut = Cut {
+            results,
+            next_cursor: found.next.map(Cursor::encode),
+        };
         let mut answer = list_json("page_or_data_source", cut);
         answer["request_status"] = if found.incomplete {
             json!({"type": "incomplete", "incomplete_reason": "query_result_limit_reached"})
@@ -211,12 +294,33 @@ impl Workspace {
     }
 
     /// The pages of a view in its own filter and order, as ids.
-    pub(super) fn view_pages(&self, caller: Caller, id: Uuid, filter: &Json, sorts: &Json) -> Answered<Vec<Uuid>> {
+    pub(super) fn view_pages(
+        &self,
+        caller: Caller,
+        id: Uuid,
+        filter: &Json,
+        sorts: &Json,
+    ) -> Answered<Vec<Uuid>> {
         let home = self.data_source(caller, id)?;
-        let filter = (!filter.is_null()).then(|| Filter::parse(&Body::root(filter), home, self.now)).transpose()?;
-        let sorts = if sorts.is_null() { Vec::new() } else { parse_sorts(&Body::root(sorts), home)? };
+        let filter = (!filter.is_null())
+            .then(|| Filter::parse(&Body::root(filter), home, self.now))
+            .transpose()?;
+        let sorts = if sorts.is_null() {
+            Vec::new()
+        } else {
+            parse_sorts(&Body::root(sorts), home)?
+        };
         let size = self.limits.query_results;
-        let query = Query { caller, home, filter: filter.as_ref(), sorts: &sorts, archived: false, list: 0, start: None, size };
+        let query = Query {
+            caller,
+            home,
+            filter: filter.as_ref(),
+            sorts: &sorts,
+            archived: false,
+            list: 0,
+            start: None,
+            size,
+        };
         Ok(query.sorted(self, false).pages)
     }
 
@@ -230,13 +334,19 @@ impl Workspace {
 
     /// Begins to keep rows by this property's value, if that was not asked before.
     fn look_up_by(&mut self, data_source: Uuid, property: &PropertyId) {
-        let Some(home) = self.data_sources.get_mut(&data_source) else { return };
+        let Some(home) = self.data_sources.get_mut(&data_source) else {
+            return;
+        };
         if home.rows.by_value.contains_key(property) {
             return;
         }
         let mut index = std::collections::BTreeMap::<String, BTreeSet<Place>>::new();
         for place in &home.rows.by_creation {
-            if let Some(key) = self.pages.get(&place.2).and_then(|page| page.values.get(property)?.lookup_key()) {
+            if let Some(key) = self
+                .pages
+                .get(&place.2)
+                .and_then(|page| page.values.get(property)?.lookup_key())
+            {
                 index.entry(key).or_default().insert(*place);
             }
         }
@@ -264,7 +374,9 @@ struct Query<'a> {
 impl Query<'_> {
     fn takes(&self, workspace: &Workspace, page: &Page) -> bool {
         page.is_archived == self.archived
-            && self.filter.is_none_or(|filter| workspace.passes(self.caller, self.home, page, filter))
+            && self
+                .filter
+                .is_none_or(|filter| workspace.passes(self.caller, self.home, page, filter))
     }
 
     /// The order of an index, where the rows can be read in it without sorting.
@@ -274,23 +386,52 @@ impl Query<'_> {
             return None;
         }
         match self.sorts {
-            [] => Some(TimeOrder { edited: false, descending: false }),
-            [Sort { by: Key::Created, descending }] => Some(TimeOrder { edited: false, descending: *descending }),
-            [Sort { by: Key::Edited, descending }] => Some(TimeOrder { edited: true, descending: *descending }),
+            [] => Some(TimeOrder {
+                edited: false,
+                descending: false,
+            }),
+            [
+                Sort {
+                    by: Key::Created,
+                    descending,
+                },
+            ] => Some(TimeOrder {
+                edited: false,
+                descending: *descending,
+            }),
+            [
+                Sort {
+                    by: Key::Edited,
+                    descending,
+                },
+            ] => Some(TimeOrder {
+                edited: true,
+                descending: *descending,
+            }),
             _ => None,
         }
     }
 
     fn in_order(&self, workspace: &Workspace, order: TimeOrder) -> Found {
         let rows: &Rows = &self.home.rows;
-        let index = if order.edited { &rows.by_edit } else { &rows.by_creation };
-        let at = self.start.map(|cursor| (Moment(i64::from(cursor.at.0) * 60_000), cursor.at.1));
+        let index = if order.edited {
+            &rows.by_edit
+        } else {
+            &rows.by_creation
+        };
+        let at = self
+            .start
+            .map(|cursor| (Moment(i64::from(cursor.at.0) * 60_000), cursor.at.1));
         if order.descending {
-            let end = at.map_or((Moment(i64::MAX), u32::MAX, Uuid::max()), |(time, sequence)| (time, sequence, Uuid::max()));
+            let end = at.map_or((Moment(i64::MAX), u32::MAX, Uuid::max()), |(time, sequence)| {
+                (time, sequence, Uuid::max())
+            });
             self.walk(workspace, index.range(..=end).rev())
         } else {
             let earliest = self.filter.and_then(|filter| filter.earliest(order.edited));
-            let begin = at.or(earliest.map(|time| (time, 0))).unwrap_or((Moment(i64::MIN), 0));
+            let begin = at
+                .or(earliest.map(|time| (time, 0)))
+                .unwrap_or((Moment(i64::MIN), 0));
             self.walk(workspace, index.range((begin.0, begin.1, Uuid::nil())..))
         }
     }
@@ -298,9 +439,17 @@ impl Query<'_> {
     fn walk<'p>(&self, workspace: &Workspace, places: impl Iterator<Item = &'p Place>) -> Found {
         let given = self.start.map_or(0, |cursor| cursor.given as usize);
         let left = workspace.limits.query_results.saturating_sub(given);
-        let mut found = Found { pages: Vec::new(), next: None, incomplete: false };
+        let mut found = Found {
+            pages: Vec::new(),
+            next: None,
+            incomplete: false,
+        };
         for (time, sequence, id) in places {
-            if !workspace.pages.get(id).is_some_and(|page| self.takes(workspace, page)) {
+            if !workspace
+                .pages
+                .get(id)
+                .is_some_and(|page| self.takes(workspace, page))
+            {
                 continue;
             }
             if found.pages.len() == left {
@@ -309,7 +458,11 @@ impl Query<'_> {
             }
             if found.pages.len() == self.size {
                 let at = ((time.0 / 60_000) as u32, *sequence);
-                found.next = Some(Cursor { list: self.list, given: (given + self.size) as u32, at });
+                found.next = Some(Cursor {
+                    list: self.list,
+                    given: (given + self.size) as u32,
+                    at,
+                });
                 break;
             }
             found.pages.push(*id);
@@ -328,15 +481,27 @@ impl Query<'_> {
             .collect();
         if !shuffled {
             rows.sort_by(|one, other| {
-                let order = self.sorts.iter().map(|sort| self.compare(workspace, sort, one, other));
-                order.fold(Ordering::Equal, Ordering::then).then_with(|| one.place().cmp(&other.place()))
+                let order = self
+                    .sorts
+                    .iter()
+                    .map(|sort| self.compare(workspace, sort, one, other));
+                order
+                    .fold(Ordering::Equal, Ordering::then)
+                    .then_with(|| one.place().cmp(&other.place()))
             });
         }
-        let start = self.start.map_or(0, |cursor| cursor.given as usize).min(rows.len());
+        let start = self
+            .start
+            .map_or(0, |cursor| cursor.given as usize)
+            .min(rows.len());
         let cap = workspace.limits.query_results;
         let end = (start + self.size).min(rows.len()).min(cap.max(start));
         let more = end < rows.len();
-        let cursor = Cursor { list: self.list, given: end as u32, at: (end as u32, 0) };
+        let cursor = Cursor {
+            list: self.list,
+            given: end as u32,
+            at: (end as u32, 0),
+        };
         Found {
             pages: rows[start..end].iter().map(|page| page.id).collect(),
             next: (more && end < cap).then_some(cursor),
@@ -345,13 +510,20 @@ impl Query<'_> {
     }
 
     fn candidates(&self, workspace: &Workspace) -> BTreeSet<Uuid> {
-        let looked_up = self.filter.and_then(Filter::equality).and_then(|(property, key)| {
-            let index = self.home.rows.by_value.get(property)?;
-            // An empty text is no value, and no index entry.
-            (!key.is_empty()).then(|| index.get(&key).cloned().unwrap_or_default())
-        });
+        let looked_up = self
+            .filter
+            .and_then(Filter::equality)
+            .and_then(|(property, key)| {
+                let index = self.home.rows.by_value.get(property)?;
+                // An empty text is no value, and no index entry.
+                (!key.is_empty()).then(|| index.get(&key).cloned().unwrap_or_default())
+            });
         let places = looked_up.as_ref().unwrap_or(&self.home.rows.by_creation);
-        places.iter().map(|place| place.2).chain(workspace.lagging.keys().copied()).collect()
+        places
+            .iter()
+            .map(|place| place.2)
+            .chain(workspace.lagging.keys().copied())
+            .collect()
     }
 
     fn compare(&self, workspace: &Workspace, sort: &Sort, one: &Page, other: &Page) -> Ordering {
@@ -359,7 +531,10 @@ impl Query<'_> {
             Key::Created => one.stamps.created.cmp(&other.stamps.created),
             Key::Edited => one.stamps.edited.cmp(&other.stamps.edited),
             Key::Property(id) => {
-                let keys = (self.sort_key(workspace, one, id), self.sort_key(workspace, other, id));
+                let keys = (
+                    self.sort_key(workspace, one, id),
+                    self.sort_key(workspace, other, id),
+                );
                 return match keys {
                     (Some(one), Some(other)) => {
                         let order = one.partial_cmp(&other).unwrap_or(Ordering::Equal);
@@ -374,7 +549,13 @@ impl Query<'_> {
 
     fn sort_key(&self, workspace: &Workspace, page: &Page, id: &PropertyId) -> Option<SortKey> {
         let property = self.home.by_id(id)?;
-        let position = |option: Uuid| property.config.choices().iter().position(|choice| choice.id == option);
+        let position = |option: Uuid| {
+            property
+                .config
+                .choices()
+                .iter()
+                .position(|choice| choice.id == option)
+        };
         Some(match (&property.config, page.values.get(id)) {
             (Config::CreatedTime, _) => SortKey::Number(page.stamps.created.0 as f64),
             (Config::EditedTime, _) => SortKey::Number(page.stamps.edited.0 as f64),
@@ -406,13 +587,18 @@ fn parse_sorts(body: &Body<'_>, home: &DataSource) -> Answered<Vec<Sort>> {
         let descending = item.need("direction")?.word(&["ascending", "descending"])? == "descending";
         let by = if let Some(timestamp) = item.get("timestamp") {
             item.only(&["timestamp", "direction"])?;
-            if timestamp.word(&["created_time", "last_edited_time"])? == "created_time" { Key::Created } else { Key::Edited }
+            if timestamp.word(&["created_time", "last_edited_time"])? == "created_time" {
+                Key::Created
+            } else {
+                Key::Edited
+            }
         } else {
             item.only(&["property", "direction"])?;
             let name = item.need("property")?.text(super::schema::MAX_NAME)?;
             let property = home.property(name);
-            let property = property
-                .ok_or_else(|| Refusal::validation(format!("Could not find sort property with name or id: {name}")))?;
+            let property = property.ok_or_else(|| {
+                Refusal::validation(format!("Could not find sort property with name or id: {name}"))
+            })?;
             Key::Property(property.id.clone())
         };
         sorts.push(Sort { by, descending });

@@ -32,7 +32,11 @@ impl Shown {
             .filter(|(key, _)| key == "filter_properties" || key == "filter_properties[]")
             .map(|(_, value)| value.clone())
             .collect();
-        if wanted.is_empty() { Self::All } else { Self::Only(wanted) }
+        if wanted.is_empty() {
+            Self::All
+        } else {
+            Self::Only(wanted)
+        }
     }
 
     fn includes(&self, property: &Property) -> bool {
@@ -105,22 +109,41 @@ impl Workspace {
             _ => None,
         };
         let Some(home) = home else {
-            let title = page.values.get("title").map_or_else(|| json!([]), |value| self.text_json(value));
-            properties.insert("title".to_owned(), json!({"id": "title", "type": "title", "title": title}));
+            let title = page
+                .values
+                .get("title")
+                .map_or_else(|| json!([]), |value| self.text_json(value));
+            properties.insert(
+                "title".to_owned(),
+                json!({"id": "title", "type": "title", "title": title}),
+            );
             return Json::Object(properties);
         };
         for property in home.properties.iter().filter(|property| shown.includes(property)) {
-            properties.insert(property.name.clone(), self.value_json(caller, home, page, property));
+            properties.insert(
+                property.name.clone(),
+                self.value_json(caller, home, page, property),
+            );
         }
         Json::Object(properties)
     }
 
     fn text_json(&self, value: &Value) -> Json {
-        if let Value::Text(runs) = value { rich_text::render(runs) } else { json!([]) }
+        if let Value::Text(runs) = value {
+            rich_text::render(runs)
+        } else {
+            json!([])
+        }
     }
 
     /// A property value with id and type; relations and people cut at the inline limit (fact sheet, 3.7).
-    pub(super) fn value_json(&self, caller: Caller, home: &DataSource, page: &Page, property: &Property) -> Json {
+    pub(super) fn value_json(
+        &self,
+        caller: Caller,
+        home: &DataSource,
+        page: &Page,
+        property: &Property,
+    ) -> Json {
         let kind = property.config.kind();
         let limit = self.limits.inline_references;
         let mut object = json!({"id": &*property.id, "type": kind});
@@ -131,7 +154,11 @@ impl Workspace {
                 object["has_more"] = json!(pages.len() > limit);
             }
             (Config::People, Some(Value::People(people))) => {
-                object[kind] = people.iter().take(limit).map(|id| self.user_json(caller, *id)).collect();
+                object[kind] = people
+                    .iter()
+                    .take(limit)
+                    .map(|id| self.user_json(caller, *id))
+                    .collect();
             }
             _ => object[kind] = self.inner_json(caller, home, page, property),
         }
@@ -140,25 +167,44 @@ impl Workspace {
 
     /// The pages of a relation as this connection sees them: none where the other side is not shared with it.
     pub(super) fn related(&self, caller: Caller, property: &Property, value: Option<&Value>) -> Vec<Uuid> {
-        let Config::Relation { data_source, .. } = &property.config else { return Vec::new() };
+        let Config::Relation { data_source, .. } = &property.config else {
+            return Vec::new();
+        };
         if !self.is_visible(caller.connection, *data_source) {
             return Vec::new();
         }
         let pages = value.map(Value::pages).unwrap_or_default();
-        pages.iter().copied().filter(|id| self.pages.get(id).is_some_and(|page| !page.in_trash)).collect()
+        pages
+            .iter()
+            .copied()
+            .filter(|id| self.pages.get(id).is_some_and(|page| !page.in_trash))
+            .collect()
     }
 
     /// The value under the type's key, whole.
-    pub(super) fn inner_json(&self, caller: Caller, home: &DataSource, page: &Page, property: &Property) -> Json {
+    pub(super) fn inner_json(
+        &self,
+        caller: Caller,
+        home: &DataSource,
+        page: &Page,
+        property: &Property,
+    ) -> Json {
         let stamps = page.stamps;
         match (&property.config, page.values.get(&property.id)) {
-            (Config::Rollup { relation, target, function }, _) => {
-                self.rollup_json(caller, home, page, (relation, target, function))
-            }
+            (
+                Config::Rollup {
+                    relation,
+                    target,
+                    function,
+                },
+                _,
+            ) => self.rollup_json(caller, home, page, (relation, target, function)),
             (Config::Formula(formula), _) => {
                 match formula.compute(&|name| self.scalar(caller, home, page, name)) {
                     Scalar::Text(text) => json!({"type": "string", "string": text}),
-                    Scalar::Number(number) => json!({"type": "number", "number": super::write::double(number)}),
+                    Scalar::Number(number) => {
+                        json!({"type": "number", "number": super::write::double(number)})
+                    }
                     Scalar::Boolean(flag) => json!({"type": "boolean", "boolean": flag}),
                     Scalar::Empty => json!({"type": "number", "number": null}),
                 }
@@ -171,16 +217,22 @@ impl Workspace {
             (Config::Button, _) => json!({}),
             (Config::Checkbox, value) => json!(value.is_some()),
             (Config::Verification, None) => json!({"state": "unverified", "verified_by": null, "date": null}),
-            (Config::Title | Config::RichText, value) => value.map_or_else(|| json!([]), |value| self.text_json(value)),
-            (Config::MultiSelect(_) | Config::Files | Config::People | Config::Relation { .. }, None) => json!([]),
+            (Config::Title | Config::RichText, value) => {
+                value.map_or_else(|| json!([]), |value| self.text_json(value))
+            }
+            (Config::MultiSelect(_) | Config::Files | Config::People | Config::Relation { .. }, None) => {
+                json!([])
+            }
             (_, None) => Json::Null,
             (config, Some(value)) => match value {
                 Value::Text(runs) => rich_text::render(runs),
                 Value::Number(number) => json!(number),
                 Value::Choice(id) => choice_json(config.choices(), *id),
-                Value::Choices(ids) => {
-                    ids.iter().map(|id| choice_json(config.choices(), *id)).filter(|choice| !choice.is_null()).collect()
-                }
+                Value::Choices(ids) => ids
+                    .iter()
+                    .map(|id| choice_json(config.choices(), *id))
+                    .filter(|choice| !choice.is_null())
+                    .collect(),
                 Value::Date(dates) => dates.render(),
                 Value::People(people) => people.iter().map(|id| self.user_json(caller, *id)).collect(),
                 Value::Files(files) => files.iter().map(|file| self.file_json(file)).collect(),
@@ -194,18 +246,22 @@ impl Workspace {
 
     /// What a formula sees of a property.
     pub(super) fn scalar(&self, caller: Caller, home: &DataSource, page: &Page, name: &str) -> Scalar {
-        let Some(property) = home.property(name) else { return Scalar::Empty };
+        let Some(property) = home.property(name) else {
+            return Scalar::Empty;
+        };
         match (&property.config, page.values.get(&property.id)) {
             (Config::Checkbox, value) => Scalar::Boolean(value.is_some()),
             (Config::UniqueId { .. }, _) => Scalar::Number(f64::from(page.number)),
-            (Config::Formula(formula), _) => formula.compute(&|name| match home.property(name).map(|p| &p.config) {
-                // One level of formulas in formulas is enough to show the type, and no cycle can hang us.
-                Some(Config::Formula(_)) | None => Scalar::Empty,
-                Some(_) => self.scalar(caller, home, page, name),
-            }),
-            (Config::Rollup { .. }, _) => {
-                self.inner_json(caller, home, page, property)["number"].as_f64().map_or(Scalar::Empty, Scalar::Number)
+            (Config::Formula(formula), _) => {
+                formula.compute(&|name| match home.property(name).map(|p| &p.config) {
+                    // One level of formulas in formulas is enough to show the type, and no cycle can hang us.
+                    Some(Config::Formula(_)) | None => Scalar::Empty,
+                    Some(_) => self.scalar(caller, home, page, name),
+                })
             }
+            (Config::Rollup { .. }, _) => self.inner_json(caller, home, page, property)["number"]
+                .as_f64()
+                .map_or(Scalar::Empty, Scalar::Number),
             (_, None) => Scalar::Empty,
             (config, Some(value)) => match value {
                 Value::Number(number) => number.as_f64().map_or(Scalar::Empty, Scalar::Number),
@@ -224,7 +280,9 @@ impl Workspace {
 
     fn file_json(&self, file: &FileEntry) -> Json {
         match &file.place {
-            FilePlace::External(url) => json!({"name": file.name, "type": "external", "external": {"url": url}}),
+            FilePlace::External(url) => {
+                json!({"name": file.name, "type": "external", "external": {"url": url}})
+            }
             FilePlace::Hosted(id) => json!({"name": file.name, "type": "file", "file": self.signed_url(*id)}),
         }
     }
@@ -235,7 +293,10 @@ impl Workspace {
         let nonce = self.request_id.simple().to_string();
         let signature = self.file_signature(id, expires, &nonce);
         let host = &self.file_host;
-        let url = format!("{host}/_simulator/files/{id}?expires={}&nonce={nonce}&signature={signature}", expires.0);
+        let url = format!(
+            "{host}/_simulator/files/{id}?expires={}&nonce={nonce}&signature={signature}",
+            expires.0
+        );
         json!({"url": url, "expiry_time": expires.iso()})
     }
 
@@ -249,7 +310,10 @@ impl Workspace {
     /// An icon or cover; uploaded ones read back as signed files.
     pub(super) fn icon_json(&self, icon: Option<&Json>) -> Json {
         let Some(icon) = icon else { return Json::Null };
-        match icon["file_upload"]["id"].as_str().and_then(super::body::parse_uuid) {
+        match icon["file_upload"]["id"]
+            .as_str()
+            .and_then(super::body::parse_uuid)
+        {
             Some(id) => json!({"type": "file", "file": self.signed_url(id)}),
             None => icon.clone(),
         }
@@ -257,15 +321,21 @@ impl Workspace {
 
     /// A user: whole where the capability allows, else the reference.
     pub(super) fn user_json(&self, caller: Caller, id: Uuid) -> Json {
-        let access = self.connections.get(caller.connection).map(|found| found.capabilities.users);
+        let access = self
+            .connections
+            .get(caller.connection)
+            .map(|found| found.capabilities.users);
         match (self.users.get(&id), access) {
             (Some(user), Some(access)) if access != UserAccess::Nothing => {
                 let mut object = json!({"object": "user", "id": id, "name": user.name, "avatar_url": null});
                 match &user.email {
                     Some(email) => {
                         object["type"] = json!("person");
-                        object["person"] =
-                            if access == UserAccess::WithEmail { json!({ "email": email }) } else { json!({}) };
+                        object["person"] = if access == UserAccess::WithEmail {
+                            json!({ "email": email })
+                        } else {
+                            json!({})
+                        };
                     }
                     None => {
                         object["type"] = json!("bot");
@@ -305,7 +375,10 @@ impl Workspace {
         let above = database.map_or(Parent::Workspace, |database| database.parent);
         let mut properties = Map::new();
         for property in &found.properties {
-            properties.insert(property.name.clone(), property.render(self.config_json(found, property)));
+            properties.insert(
+                property.name.clone(),
+                property.render(self.config_json(found, property)),
+            );
         }
         let mut object = json!({
             "object": "data_source", "id": found.id,
@@ -344,7 +417,11 @@ impl Workspace {
                 }
                 relation
             }
-            Config::Rollup { relation, target, function } => {
+            Config::Rollup {
+                relation,
+                target,
+                function,
+            } => {
                 let through = home.by_id(relation);
                 let there = through.and_then(|through| match &through.config {
                     Config::Relation { data_source, .. } => self.data_sources.get(data_source),
@@ -365,13 +442,17 @@ impl Workspace {
 }
 
 fn choice_json(options: &[Choice], id: Uuid) -> Json {
-    options
-        .iter()
-        .find(|choice| choice.id == id)
-        .map_or(Json::Null, |choice| json!({"id": choice.id, "name": choice.name, "color": choice.color}))
+    options.iter().find(|choice| choice.id == id).map_or(
+        Json::Null,
+        |choice| json!({"id": choice.id, "name": choice.name, "color": choice.color}),
+    )
 }
 
 /// The start of a date value, if it has one.
 pub(super) fn dates_of(value: Option<&Value>) -> Option<Dates> {
-    if let Some(Value::Date(dates)) = value { Some(*dates) } else { None }
+    if let Some(Value::Date(dates)) = value {
+        Some(*dates)
+    } else {
+        None
+    }
 }

@@ -20,12 +20,12 @@ pub(crate) type Answered<T> = Result<T, Refusal>;
 
 impl Refusal {
     pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), additional: None }
-    }
-
-    pub(crate) fn with(mut self, key: &str, value: Value) -> Self {
-        self.additional.get_or_insert_default().insert(key.to_owned(), value);
-        self
+        Self {
+            status,
+            code,
+            message: message.into(),
+            additional: None,
+        }
     }
 
     pub(crate) fn validation(message: impl Into<String>) -> Self {
@@ -53,7 +53,11 @@ impl Refusal {
     }
 
     pub(crate) fn restricted() -> Self {
-        Self::new(403, "restricted_resource", "Insufficient permissions for this endpoint.")
+        Self::new(
+            403,
+            "restricted_resource",
+            "Insufficient permissions for this endpoint.",
+        )
     }
 
     /// Missing and unshared look the same (fact sheet, section 6).

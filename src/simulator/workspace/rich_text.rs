@@ -31,14 +31,34 @@ pub(crate) type NameOf<'a> = &'a dyn Fn(&str, Uuid) -> Option<String>;
 const FLAGS: [&str; 5] = ["bold", "italic", "strikethrough", "underline", "code"];
 
 pub(crate) const TEXT_COLORS: [&str; 20] = [
-    "default", "gray", "brown", "orange", "yellow", "green", "blue", "purple", "pink", "red", "default_background",
-    "gray_background", "brown_background", "orange_background", "yellow_background", "green_background",
-    "blue_background", "purple_background", "pink_background", "red_background",
+    "default",
+    "gray",
+    "brown",
+    "orange",
+    "yellow",
+    "green",
+    "blue",
+    "purple",
+    "pink",
+    "red",
+    "default_background",
+    "gray_background",
+    "brown_background",
+    "orange_background",
+    "yellow_background",
+    "green_background",
+    "blue_background",
+    "purple_background",
+    "pink_background",
+    "red_background",
 ];
 
 /// One run of plain text; no run where the text is empty.
 pub(crate) fn plain(text: &str) -> RichText {
-    normalised(vec![Run { text: text.to_owned(), style: None }])
+    normalised(vec![Run {
+        text: text.to_owned(),
+        style: None,
+    }])
 }
 
 /// The text without its formats.
@@ -57,14 +77,29 @@ pub(crate) fn parse(body: &Body<'_>, name_of: NameOf<'_>) -> Answered<RichText> 
 
 fn parse_item(item: &Body<'_>, name_of: NameOf<'_>) -> Answered<Run> {
     // `plain_text` and `href` are sent back by clients that write what they read; Notion ignores them.
-    item.only(&["type", "text", "mention", "equation", "annotations", "plain_text", "href"])?;
-    let annotations = item.given("annotations").map(|found| parse_annotations(&found)).transpose()?;
+    item.only(&[
+        "type",
+        "text",
+        "mention",
+        "equation",
+        "annotations",
+        "plain_text",
+        "href",
+    ])?;
+    let annotations = item
+        .given("annotations")
+        .map(|found| parse_annotations(&found))
+        .transpose()?;
     let (text, link, special) = if let Some(mention) = item.get("mention") {
         let (text, mention) = parse_mention(&mention, name_of)?;
         (text, None, Some(("mention", mention)))
     } else if let Some(equation) = item.get("equation") {
         let expression = equation.need("expression")?.text(1000)?;
-        (expression.to_owned(), None, Some(("equation", json!({ "expression": expression }))))
+        (
+            expression.to_owned(),
+            None,
+            Some(("equation", json!({ "expression": expression }))),
+        )
     } else {
         let text = item.need("text")?;
         let content = text.need("content")?.text(MAX_TEXT)?;
@@ -78,7 +113,11 @@ fn parse_item(item: &Body<'_>, name_of: NameOf<'_>) -> Answered<Run> {
         (content.replace("\r\n", "\n"), link, None)
     };
     let style = (annotations.is_some() || link.is_some() || special.is_some()).then(|| {
-        Box::new(Style { annotations: annotations.unwrap_or_else(default_annotations), link, special })
+        Box::new(Style {
+            annotations: annotations.unwrap_or_else(default_annotations),
+            link,
+            special,
+        })
     });
     Ok(Run { text, style })
 }
@@ -92,7 +131,10 @@ fn parse_annotations(body: &Body<'_>) -> Answered<Value> {
         }
     }
     if let Some(color) = body.get("color") {
-        let known = color.value.as_str().is_some_and(|text| TEXT_COLORS.contains(&text));
+        let known = color
+            .value
+            .as_str()
+            .is_some_and(|text| TEXT_COLORS.contains(&text));
         if !known {
             return Err(color.refuse("a known color"));
         }
@@ -107,20 +149,31 @@ fn parse_mention(body: &Body<'_>, name_of: NameOf<'_>) -> Answered<(String, Valu
             let id = target.need("id")?.uuid()?;
             let name = name_of(kind, id).unwrap_or_else(|| "Untitled".to_owned());
             let text = if kind == "user" { format!("@{name}") } else { name };
-            let value = if kind == "user" { json!({"object": "user", "id": id}) } else { json!({ "id": id }) };
+            let value = if kind == "user" {
+                json!({"object": "user", "id": id})
+            } else {
+                json!({ "id": id })
+            };
             return Ok((text, json!({ "type": kind, kind: value })));
         }
     }
     let date = body.need("date")?;
     let point = |key: &str| -> Answered<Option<String>> {
-        let Some(found) = date.given(key) else { return Ok(None) };
+        let Some(found) = date.given(key) else {
+            return Ok(None);
+        };
         let point = found.value.as_str().and_then(|text| Point::parse(text, None));
-        point.map(|point| Some(point.iso())).ok_or_else(|| found.refuse("a valid ISO 8601 date string"))
+        point
+            .map(|point| Some(point.iso()))
+            .ok_or_else(|| found.refuse("a valid ISO 8601 date string"))
     };
     date.need("start")?;
     let (start, end) = (point("start")?, point("end")?);
     let text = start.clone().unwrap_or_default();
-    Ok((text, json!({"type": "date", "date": {"start": start, "end": end, "time_zone": null}})))
+    Ok((
+        text,
+        json!({"type": "date", "date": {"start": start, "end": end, "time_zone": null}}),
+    ))
 }
 
 fn default_annotations() -> Value {
@@ -148,7 +201,10 @@ fn normalised(runs: Vec<Run>) -> RichText {
             continue;
         }
         match merged.last_mut() {
-            Some(last) if last.style == run.style && run.style.as_ref().is_none_or(|style| style.special.is_none()) => {
+            Some(last)
+                if last.style == run.style
+                    && run.style.as_ref().is_none_or(|style| style.special.is_none()) =>
+            {
                 last.text.push_str(&run.text);
             }
             _ => merged.push(run),
@@ -166,7 +222,10 @@ pub(crate) fn render(runs: &[Run]) -> Value {
 pub(crate) fn render_items(runs: &[Run]) -> Vec<Value> {
     let mut items = Vec::new();
     for run in runs {
-        let annotations = run.style.as_ref().map_or_else(default_annotations, |style| style.annotations.clone());
+        let annotations = run
+            .style
+            .as_ref()
+            .map_or_else(default_annotations, |style| style.annotations.clone());
         if let Some((kind, special)) = run.style.as_ref().and_then(|style| style.special.as_ref()) {
             items.push(json!({
                 "type": kind, *kind: special, "annotations": annotations, "plain_text": run.text, "href": null

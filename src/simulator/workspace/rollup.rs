@@ -33,13 +33,22 @@ impl Workspace {
             return json!({"type": "unsupported", "unsupported": {}, "function": function});
         };
         let related = self.related(caller, through, page.values.get(relation));
-        let pages: Vec<&Page> =
-            related.iter().take(MOST_REFERENCES).filter_map(|id| self.pages.get(id)).collect();
+        let pages: Vec<&Page> = related
+            .iter()
+            .take(MOST_REFERENCES)
+            .filter_map(|id| self.pages.get(id))
+            .collect();
         let count = pages.len() as f64;
         let filled: Vec<&Value> = pages.iter().filter_map(|page| page.values.get(target)).collect();
         let numbers: Vec<f64> = filled
             .iter()
-            .filter_map(|value| if let Value::Number(number) = value { number.as_f64() } else { None })
+            .filter_map(|value| {
+                if let Value::Number(number) = value {
+                    number.as_f64()
+                } else {
+                    None
+                }
+            })
             .collect();
         let dates: Vec<Dates> = filled.iter().filter_map(|value| dates_of(Some(value))).collect();
         let number = |number: Option<f64>| {
@@ -51,24 +60,36 @@ impl Workspace {
         let most = numbers.iter().copied().reduce(f64::max);
         match function {
             "count" => number(Some(count)),
-            "count_values" => number(Some(filled.iter().map(|value| elements(value)).sum::<usize>() as f64)),
+            "count_values" => number(Some(
+                filled.iter().map(|value| elements(value)).sum::<usize>() as f64
+            )),
             "not_empty" | "checked" => number(Some(filled.len() as f64)),
             "empty" | "unchecked" => number(Some(count - filled.len() as f64)),
             "unique" => number(Some(distinct(&filled) as f64)),
             "percent_not_empty" | "percent_checked" => share(filled.len()),
             "percent_empty" | "percent_unchecked" => share(pages.len() - filled.len()),
             "sum" => number(Some(numbers.iter().sum())),
-            "average" => number((!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)),
+            "average" => {
+                number((!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64))
+            }
             "median" => number(median(numbers)),
             "min" => number(least),
             "max" => number(most),
             "range" => number(least.zip(most).map(|(least, most)| most - least)),
             "earliest_date" | "latest_date" | "date_range" => {
                 let first = dates.iter().min_by_key(|dates| dates.start.begins());
-                let last = dates.iter().max_by_key(|dates| dates.end.unwrap_or(dates.start).begins());
+                let last = dates
+                    .iter()
+                    .max_by_key(|dates| dates.end.unwrap_or(dates.start).begins());
                 let date = match function {
-                    "earliest_date" => first.map(|dates| Dates { start: dates.start, end: None }),
-                    "latest_date" => last.map(|dates| Dates { start: dates.end.unwrap_or(dates.start), end: None }),
+                    "earliest_date" => first.map(|dates| Dates {
+                        start: dates.start,
+                        end: None,
+                    }),
+                    "latest_date" => last.map(|dates| Dates {
+                        start: dates.end.unwrap_or(dates.start),
+                        end: None,
+                    }),
                     _ => first.zip(last).map(|(first, last)| Dates {
                         start: first.start,
                         end: Some(last.end.unwrap_or(last.start)),

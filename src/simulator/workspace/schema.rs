@@ -14,22 +14,83 @@ use super::seed::Seed;
 pub(crate) type PropertyId = Arc<str>;
 
 /// The colours of options.
-pub(crate) const COLORS: [&str; 10] =
-    ["default", "gray", "brown", "orange", "yellow", "green", "blue", "purple", "pink", "red"];
+pub(crate) const COLORS: [&str; 10] = [
+    "default", "gray", "brown", "orange", "yellow", "green", "blue", "purple", "pink", "red",
+];
 
 pub(crate) const ROLLUP_FUNCTIONS: &[&str] = &[
-    "count", "count_values", "empty", "not_empty", "unique", "show_unique", "percent_empty", "percent_not_empty", "sum",
-    "average", "median", "min", "max", "range", "earliest_date", "latest_date", "date_range", "checked", "unchecked",
-    "percent_checked", "percent_unchecked", "count_per_group", "percent_per_group", "show_original",
+    "count",
+    "count_values",
+    "empty",
+    "not_empty",
+    "unique",
+    "show_unique",
+    "percent_empty",
+    "percent_not_empty",
+    "sum",
+    "average",
+    "median",
+    "min",
+    "max",
+    "range",
+    "earliest_date",
+    "latest_date",
+    "date_range",
+    "checked",
+    "unchecked",
+    "percent_checked",
+    "percent_unchecked",
+    "count_per_group",
+    "percent_per_group",
+    "show_original",
 ];
 
 const NUMBER_FORMATS: &[&str] = &[
-    "number", "number_with_commas", "percent", "dollar", "australian_dollar", "canadian_dollar", "singapore_dollar",
-    "euro", "pound", "yen", "ruble", "rupee", "won", "yuan", "real", "lira", "rupiah", "franc", "hong_kong_dollar",
-    "new_zealand_dollar", "krona", "norwegian_krone", "mexican_peso", "rand", "new_taiwan_dollar", "danish_krone",
-    "zloty", "baht", "forint", "koruna", "shekel", "chilean_peso", "philippine_peso", "dirham", "colombian_peso",
-    "riyal", "ringgit", "leu", "argentine_peso", "uruguayan_peso", "peruvian_sol",
-    "vietnamese_dong", "pakistani_rupee", "nigerian_naira", "bitcoin",
+    "number",
+    "number_with_commas",
+    "percent",
+    "dollar",
+    "australian_dollar",
+    "canadian_dollar",
+    "singapore_dollar",
+    "euro",
+    "pound",
+    "yen",
+    "ruble",
+    "rupee",
+    "won",
+    "yuan",
+    "real",
+    "lira",
+    "rupiah",
+    "franc",
+    "hong_kong_dollar",
+    "new_zealand_dollar",
+    "krona",
+    "norwegian_krone",
+    "mexican_peso",
+    "rand",
+    "new_taiwan_dollar",
+    "danish_krone",
+    "zloty",
+    "baht",
+    "forint",
+    "koruna",
+    "shekel",
+    "chilean_peso",
+    "philippine_peso",
+    "dirham",
+    "colombian_peso",
+    "riyal",
+    "ringgit",
+    "leu",
+    "argentine_peso",
+    "uruguayan_peso",
+    "peruvian_sol",
+    "vietnamese_dong",
+    "pakistani_rupee",
+    "nigerian_naira",
+    "bitcoin",
 ];
 
 /// One property of a data source.
@@ -64,10 +125,15 @@ pub(crate) struct Group {
 pub(crate) enum Config {
     Title,
     RichText,
-    Number { format: String },
+    Number {
+        format: String,
+    },
     Select(Vec<Choice>),
     MultiSelect(Vec<Choice>),
-    Status { options: Vec<Choice>, groups: Vec<Group> },
+    Status {
+        options: Vec<Choice>,
+        groups: Vec<Group>,
+    },
     Date,
     People,
     Files,
@@ -75,10 +141,19 @@ pub(crate) enum Config {
     Url,
     Email,
     Phone,
-    Relation { data_source: Uuid, mirror: Option<PropertyId> },
-    Rollup { relation: PropertyId, target: PropertyId, function: &'static str },
+    Relation {
+        data_source: Uuid,
+        mirror: Option<PropertyId>,
+    },
+    Rollup {
+        relation: PropertyId,
+        target: PropertyId,
+        function: &'static str,
+    },
     Formula(Formula),
-    UniqueId { prefix: Option<String> },
+    UniqueId {
+        prefix: Option<String>,
+    },
     CreatedTime,
     CreatedBy,
     EditedTime,
@@ -148,7 +223,9 @@ impl Config {
     /// The options to change, where the type has any.
     pub(crate) fn choices_mut(&mut self) -> Option<&mut Vec<Choice>> {
         match self {
-            Self::Select(options) | Self::MultiSelect(options) | Self::Status { options, .. } => Some(options),
+            Self::Select(options) | Self::MultiSelect(options) | Self::Status { options, .. } => {
+                Some(options)
+            }
             _ => None,
         }
     }
@@ -158,8 +235,15 @@ impl Config {
 #[derive(Debug)]
 pub(crate) enum Draft {
     Ready(Config),
-    Relation { data_source: Uuid, dual: Option<Option<String>> },
-    Rollup { relation: Named, target: Named, function: &'static str },
+    Relation {
+        data_source: Uuid,
+        dual: Option<Option<String>>,
+    },
+    Rollup {
+        relation: Named,
+        target: Named,
+        function: &'static str,
+    },
 }
 
 /// A property by id or by name.
@@ -180,9 +264,31 @@ impl Named {
 
 /// The types that a schema can be asked for, in the order of Notion's own list of alternatives.
 const TYPES: [&str; 25] = [
-    "number", "formula", "select", "multi_select", "status", "relation", "rollup", "unique_id", "title", "rich_text",
-    "url", "people", "files", "email", "phone_number", "date", "checkbox", "created_by", "created_time",
-    "last_edited_by", "last_edited_time", "button", "location", "verification", "place",
+    "number",
+    "formula",
+    "select",
+    "multi_select",
+    "status",
+    "relation",
+    "rollup",
+    "unique_id",
+    "title",
+    "rich_text",
+    "url",
+    "people",
+    "files",
+    "email",
+    "phone_number",
+    "date",
+    "checkbox",
+    "created_by",
+    "created_time",
+    "last_edited_by",
+    "last_edited_time",
+    "button",
+    "location",
+    "verification",
+    "place",
 ];
 
 /// The type that a property configuration names, or the long list of those it could have named.
@@ -194,9 +300,19 @@ pub(crate) fn type_of(body: &Body<'_>) -> Answered<&'static str> {
         }
         return Ok(kind);
     }
-    let lines: Vec<String> =
-        TYPES.iter().map(|kind| format!("{}.{kind} should be defined, instead was `undefined`.", body.path())).collect();
-    Err(Refusal::validation(format!("body failed validation. Fix one:\n{}", lines.join("\n"))))
+    let lines: Vec<String> = TYPES
+        .iter()
+        .map(|kind| {
+            format!(
+                "{}.{kind} should be defined, instead was `undefined`.",
+                body.path()
+            )
+        })
+        .collect();
+    Err(Refusal::validation(format!(
+        "body failed validation. Fix one:\n{}",
+        lines.join("\n")
+    )))
 }
 
 /// Reads a property configuration; `old` is what the property is now, which option lists refer to.
@@ -234,14 +350,21 @@ pub(crate) fn parse(body: &Body<'_>, old: Option<&Config>, seed: &mut Seed) -> A
                 Some(list) => parse_options(&list, existing, seed)?,
                 None => existing.to_vec(),
             };
-            if kind == "select" { Config::Select(options) } else { Config::MultiSelect(options) }
+            if kind == "select" {
+                Config::Select(options)
+            } else {
+                Config::MultiSelect(options)
+            }
         }
         "status" => parse_status(&inner, old, seed)?,
         "relation" => {
             let data_source = inner.need("data_source_id")?.uuid()?;
             let dual = match inner.given("dual_property") {
                 Some(dual) => {
-                    let name = dual.given("synced_property_name").map(|name| name.filled_text(MAX_NAME)).transpose()?;
+                    let name = dual
+                        .given("synced_property_name")
+                        .map(|name| name.filled_text(MAX_NAME))
+                        .transpose()?;
                     Some(name.map(str::to_owned))
                 }
                 None => {
@@ -256,14 +379,25 @@ pub(crate) fn parse(body: &Body<'_>, old: Option<&Config>, seed: &mut Seed) -> A
                 if let Some(id) = inner.given(&format!("{what}_property_id")) {
                     return Ok(Named::Id(id.text(MAX_NAME)?.to_owned()));
                 }
-                Ok(Named::Name(inner.need(&format!("{what}_property_name"))?.text(MAX_NAME)?.to_owned()))
+                Ok(Named::Name(
+                    inner
+                        .need(&format!("{what}_property_name"))?
+                        .text(MAX_NAME)?
+                        .to_owned(),
+                ))
             };
             let function = inner.need("function")?.word(ROLLUP_FUNCTIONS)?;
-            return Ok(Draft::Rollup { relation: named("relation")?, target: named("rollup")?, function });
+            return Ok(Draft::Rollup {
+                relation: named("relation")?,
+                target: named("rollup")?,
+                function,
+            });
         }
         "unique_id" => {
             let prefix = inner.given("prefix").map(|prefix| prefix.text(100)).transpose()?;
-            Config::UniqueId { prefix: prefix.map(str::to_owned) }
+            Config::UniqueId {
+                prefix: prefix.map(str::to_owned),
+            }
         }
         "title" => Config::Title,
         "rich_text" => Config::RichText,
@@ -304,7 +438,9 @@ fn parse_options(list: &Body<'_>, existing: &[Choice], seed: &mut Seed) -> Answe
             (Some(id), _) => {
                 let found = existing.iter().find(|choice| choice.id.to_string() == id);
                 if found.is_none() && name.is_none() {
-                    return Err(Refusal::validation(format!("Could not find select option with id: {id}")));
+                    return Err(Refusal::validation(format!(
+                        "Could not find select option with id: {id}"
+                    )));
                 }
                 found
             }
@@ -321,7 +457,10 @@ fn parse_options(list: &Body<'_>, existing: &[Choice], seed: &mut Seed) -> Answe
         });
         let description = description.transpose()?;
         let choice = match known {
-            Some(choice) => Choice { description: description.unwrap_or(choice.description.clone()), ..choice.clone() },
+            Some(choice) => Choice {
+                description: description.unwrap_or(choice.description.clone()),
+                ..choice.clone()
+            },
             None => Choice {
                 id: seed.uuid(),
                 name: name.unwrap_or_default().to_owned(),
@@ -329,8 +468,14 @@ fn parse_options(list: &Body<'_>, existing: &[Choice], seed: &mut Seed) -> Answe
                 description: description.flatten(),
             },
         };
-        if options.iter().any(|other| other.id == choice.id || same_name(&other.name, &choice.name)) {
-            return Err(Refusal::validation(format!("Cannot create select option, option with name {} exists", choice.name)));
+        if options
+            .iter()
+            .any(|other| other.id == choice.id || same_name(&other.name, &choice.name))
+        {
+            return Err(Refusal::validation(format!(
+                "Cannot create select option, option with name {} exists",
+                choice.name
+            )));
         }
         options.push(choice);
     }
@@ -346,7 +491,9 @@ pub(crate) fn same_name(one: &str, other: &str) -> bool {
 pub(crate) fn option_name<'a>(name: &Body<'a>) -> Answered<&'a str> {
     let text = name.filled_text(super::body::MAX_TEXT)?;
     if text.contains(',') {
-        return Err(Refusal::validation(format!("Invalid select option, commas not allowed: {text}")));
+        return Err(Refusal::validation(format!(
+            "Invalid select option, commas not allowed: {text}"
+        )));
     }
     Ok(text)
 }
@@ -357,19 +504,38 @@ fn parse_status(inner: &Body<'_>, old: Option<&Config>, seed: &mut Seed) -> Answ
     let (existing, mut groups) = match old {
         Some(Config::Status { options, groups }) => (options.clone(), groups.clone()),
         _ => {
-            let group = |(name, color)| Group { id: seed.uuid(), name, color, options: Vec::new() };
+            let group = |(name, color)| Group {
+                id: seed.uuid(),
+                name,
+                color,
+                options: Vec::new(),
+            };
             (Vec::new(), GROUPS.map(group).to_vec())
         }
     };
-    let Some(list) = inner.get("options").filter(|list| list.value.as_array().is_none_or(|list| !list.is_empty()))
+    let Some(list) = inner
+        .get("options")
+        .filter(|list| list.value.as_array().is_none_or(|list| !list.is_empty()))
     else {
         if !existing.is_empty() {
-            return Ok(Config::Status { options: existing, groups });
+            return Ok(Config::Status {
+                options: existing,
+                groups,
+            });
         }
-        let defaults = [("Not started", "default"), ("In progress", "blue"), ("Done", "green")];
+        let defaults = [
+            ("Not started", "default"),
+            ("In progress", "blue"),
+            ("Done", "green"),
+        ];
         let mut options = Vec::new();
         for ((name, color), group) in defaults.into_iter().zip(&mut groups) {
-            let choice = Choice { id: seed.uuid(), name: name.to_owned(), color, description: None };
+            let choice = Choice {
+                id: seed.uuid(),
+                name: name.to_owned(),
+                color,
+                description: None,
+            };
             group.options.push(choice.id);
             options.push(choice);
         }
@@ -377,7 +543,10 @@ fn parse_status(inner: &Body<'_>, old: Option<&Config>, seed: &mut Seed) -> Answ
     };
     let options = parse_options(&list, &existing, seed)?;
     for (item, choice) in list.elements()?.iter().zip(&options) {
-        let asked = item.given("group").map(|group| group.word(&["To-do", "In progress", "Complete"])).transpose()?;
+        let asked = item
+            .given("group")
+            .map(|group| group.word(&["To-do", "In progress", "Complete"]))
+            .transpose()?;
         let placed = groups.iter().any(|group| group.options.contains(&choice.id));
         if placed && asked.is_none() {
             continue;
@@ -391,7 +560,9 @@ fn parse_status(inner: &Body<'_>, old: Option<&Config>, seed: &mut Seed) -> Answ
         }
     }
     for group in &mut groups {
-        group.options.retain(|id| options.iter().any(|choice| choice.id == *id));
+        group
+            .options
+            .retain(|id| options.iter().any(|choice| choice.id == *id));
     }
     Ok(Config::Status { options, groups })
 }
@@ -412,7 +583,9 @@ impl Property {
     pub(crate) fn render_config(&self) -> Value {
         match &self.config {
             Config::Number { format } => json!({ "format": format }),
-            Config::Select(options) | Config::MultiSelect(options) => json!({ "options": render_choices(options) }),
+            Config::Select(options) | Config::MultiSelect(options) => {
+                json!({ "options": render_choices(options) })
+            }
             Config::Status { options, groups } => {
                 let group = |group: &Group| json!({"id": group.id, "name": group.name, "color": group.color, "option_ids": group.options});
                 json!({"options": render_choices(options), "groups": groups.iter().map(group).collect::<Value>()})

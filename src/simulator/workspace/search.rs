@@ -13,7 +13,11 @@ impl Workspace {
     /// Titles that contain the words, newest edit first; as far behind as queries are.
     pub(super) fn search(&self, caller: Caller, body: &Body<'_>) -> Answered<Json> {
         body.only(&["query", "filter", "sort", "start_cursor", "page_size"])?;
-        let words = body.given("query").map(|query| query.text(super::body::MAX_TEXT)).transpose()?.unwrap_or_default();
+        let words = body
+            .given("query")
+            .map(|query| query.text(super::body::MAX_TEXT))
+            .transpose()?
+            .unwrap_or_default();
         let words = words.to_lowercase();
         let mut kind = None;
         let mut in_trash = false;
@@ -23,7 +27,11 @@ impl Workspace {
                 filter.need("property")?.word(&["object"])?;
                 kind = Some(filter.need("value")?.word(&["page", "data_source"])?);
             }
-            in_trash = filter.given("in_trash").map(|found| found.bool()).transpose()?.unwrap_or_default();
+            in_trash = filter
+                .given("in_trash")
+                .map(|found| found.bool())
+                .transpose()?
+                .unwrap_or_default();
         }
         let mut ascending = false;
         if let Some(sort) = body.given("sort") {
@@ -33,12 +41,14 @@ impl Workspace {
         let mut found: Vec<(Moment, Uuid)> = Vec::new();
         if kind != Some("data_source") {
             let pages = self.pages.keys().filter_map(|id| self.indexed(*id));
-            let matching = pages.filter(|page| words.is_empty() || page.title().to_lowercase().contains(&words));
+            let matching =
+                pages.filter(|page| words.is_empty() || page.title().to_lowercase().contains(&words));
             found.extend(matching.map(|page| (page.stamps.edited, page.id)));
         }
         if kind != Some("page") {
             let sources = self.data_sources.values();
-            let matching = sources.filter(|source| rich_text::text_of(&source.title).to_lowercase().contains(&words));
+            let matching =
+                sources.filter(|source| rich_text::text_of(&source.title).to_lowercase().contains(&words));
             found.extend(matching.map(|source| (source.stamps.edited, source.id)));
         }
         found.retain(|(_, id)| self.is_visible(caller.connection, *id) && self.is_trashed(*id) == in_trash);
@@ -54,6 +64,12 @@ impl Workspace {
             _ => None,
         };
         let results = cut.results.iter().filter_map(|(_, id)| object(id)).collect();
-        Ok(list_json("page_or_data_source", Cut { results, next_cursor: cut.next_cursor }))
+        Ok(list_json(
+            "page_or_data_source",
+            Cut {
+                results,
+                next_cursor: cut.next_cursor,
+            },
+        ))
     }
 }

@@ -213,7 +213,10 @@ impl Page {
 impl DataSource {
     /// The property with this name, or with this id as it stands in JSON.
     pub(crate) fn property(&self, name_or_id: &str) -> Option<&Property> {
-        let by_name = self.properties.iter().find(|property| property.name == name_or_id);
+        let by_name = self
+            .properties
+            .iter()
+            .find(|property| property.name == name_or_id);
         by_name.or_else(|| self.by_id(name_or_id))
     }
 

@@ -34,9 +34,24 @@ impl Workspace {
     }
 
     pub(super) fn list_users(&self, caller: Caller, request: &Request) -> Answered<Json> {
-        let listed: Vec<Uuid> = self.users.values().filter(|user| !user.is_guest).map(|user| user.id).collect();
+        let listed: Vec<Uuid> = self
+            .users
+            .values()
+            .filter(|user| !user.is_guest)
+            .map(|user| user.id)
+            .collect();
         let cut = Batch::of_query(request)?.cut(&listed, "users")?;
-        let results = cut.results.into_iter().map(|id| self.user_json(caller, id)).collect();
-        Ok(list_json("user", Cut { results, next_cursor: cut.next_cursor }))
+        let results = cut
+            .results
+            .into_iter()
+            .map(|id| self.user_json(caller, id))
+            .collect();
+        Ok(list_json(
+            "user",
+            Cut {
+                results,
+                next_cursor: cut.next_cursor,
+            },
+        ))
     }
 }

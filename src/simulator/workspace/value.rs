@@ -76,7 +76,11 @@ impl Value {
     }
 
     pub(crate) fn pages(&self) -> &[Uuid] {
-        if let Self::Relation(pages) = self { pages } else { &[] }
+        if let Self::Relation(pages) = self {
+            pages
+        } else {
+            &[]
+        }
     }
 }
 

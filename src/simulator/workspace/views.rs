@@ -14,8 +14,18 @@ use super::refusal::{Answered, Refusal};
 use super::state::{View, ViewQuery};
 use super::{Caller, Request, Workspace};
 
-const KINDS: [&str; 10] =
-    ["table", "board", "list", "calendar", "timeline", "gallery", "form", "chart", "map", "dashboard"];
+const KINDS: [&str; 10] = [
+    "table",
+    "board",
+    "list",
+    "calendar",
+    "timeline",
+    "gallery",
+    "form",
+    "chart",
+    "map",
+    "dashboard",
+];
 
 const QUERY_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
@@ -66,21 +76,37 @@ impl Workspace {
 
     pub(super) fn create_view(&mut self, caller: Caller, body: &Body<'_>) -> Answered<Json> {
         body.only(&[
-            "data_source_id", "name", "type", "database_id", "view_id", "filter", "sorts", "quick_filters",
-            "create_database", "configuration", "position", "placement",
+            "data_source_id",
+            "name",
+            "type",
+            "database_id",
+            "view_id",
+            "filter",
+            "sorts",
+            "quick_filters",
+            "create_database",
+            "configuration",
+            "position",
+            "placement",
         ])?;
         let data_source = body.need("data_source_id")?.uuid()?;
         self.data_source(caller, data_source)?;
         let name = body.need("name")?.text(super::body::MAX_TEXT)?.to_owned();
         let kind = body.need("type")?.word(&KINDS)?;
-        let homes = ["database_id", "view_id", "create_database"].iter().filter(|key| body.given(key).is_some()).count();
+        let homes = ["database_id", "view_id", "create_database"]
+            .iter()
+            .filter(|key| body.given(key).is_some())
+            .count();
         if homes != 1 {
             return Err(Refusal::validation(
                 "body failed validation: exactly one of body.database_id, body.view_id, body.create_database should be defined.",
             ));
         }
         let Some(home) = body.given("database_id") else {
-            let unknown = body.given("view_id").or(body.given("create_database")).unwrap_or(body.clone());
+            let unknown = body
+                .given("view_id")
+                .or(body.given("create_database"))
+                .unwrap_or(body.clone());
             return Err(unknown.refuse("not present: the simulator makes views of databases only"));
         };
         let database = home.uuid()?;
@@ -120,7 +146,9 @@ impl Workspace {
 
     /// Filter and sorts follow the grammar of queries.
     fn check_view_query(&self, data_source: Uuid, body: &Body<'_>) -> Answered<()> {
-        let Some(home) = self.data_sources.get(&data_source) else { return Ok(()) };
+        let Some(home) = self.data_sources.get(&data_source) else {
+            return Ok(());
+        };
         if let Some(filter) = body.given("filter") {
             Filter::parse(&filter, home, self.now)?;
         }
@@ -130,7 +158,12 @@ impl Workspace {
         Ok(())
     }
 
-    fn check_configuration(&self, data_source: Uuid, kind: &'static str, body: Option<Body<'_>>) -> Answered<Json> {
+    fn check_configuration(
+        &self,
+        data_source: Uuid,
+        kind: &'static str,
+        body: Option<Body<'_>>,
+    ) -> Answered<Json> {
         let needed = match kind {
             "board" => Some("group_by"),
             "calendar" | "timeline" => Some("date_property_id"),
@@ -145,23 +178,36 @@ impl Workspace {
             };
         };
         body.need("type")?.word(&[kind])?;
-        let Some(home) = self.data_sources.get(&data_source) else { return Ok(Json::Null) };
+        let Some(home) = self.data_sources.get(&data_source) else {
+            return Ok(Json::Null);
+        };
         let check = |id: &Body<'_>| -> Answered<()> {
             let wanted = id.text(super::schema::MAX_NAME)?;
             let known = home.by_id(wanted).is_some();
-            if known { Ok(()) } else { Err(Refusal::validation(format!("Could not find property with name or id: {wanted}"))) }
+            if known {
+                Ok(())
+            } else {
+                Err(Refusal::validation(format!(
+                    "Could not find property with name or id: {wanted}"
+                )))
+            }
         };
         match needed {
             Some("group_by") => {
                 let group = body.need("group_by")?;
                 check(&group.need("property_id")?)?;
                 let kind = group.need("type")?.text(100)?;
-                group.need("sort")?.need("type")?.word(&["manual", "ascending", "descending"])?;
+                group
+                    .need("sort")?
+                    .need("type")?
+                    .word(&["manual", "ascending", "descending"])?;
                 if kind == "status" {
                     group.need("group_by")?.word(&["group", "option"])?;
                 }
                 if matches!(kind, "date" | "created_time" | "last_edited_time") {
-                    group.need("group_by")?.word(&["relative", "day", "week", "month", "year"])?;
+                    group
+                        .need("group_by")?
+                        .word(&["relative", "day", "week", "month", "year"])?;
                 }
             }
             Some(key) => check(&body.need(key)?)?,
@@ -170,7 +216,10 @@ impl Workspace {
         if let Some(properties) = body.given("properties") {
             for column in properties.elements()? {
                 check(&column.need("property_id")?)?;
-                if let Some(width) = column.given("width").filter(|width| width.value.as_u64().is_none_or(|width| width == 0)) {
+                if let Some(width) = column
+                    .given("width")
+                    .filter(|width| width.value.as_u64().is_none_or(|width| width == 0))
+                {
                     return Err(width.refuse("≥ `1`"));
                 }
             }
@@ -196,10 +245,19 @@ impl Workspace {
                 ));
             }
         };
-        let of_source = |id: &&Uuid| data_source.is_none_or(|wanted| self.views.get(id).is_some_and(|view| view.data_source == wanted));
-        let stubs: Vec<Json> =
-            database.views.iter().filter(of_source).map(|id| json!({"object": "view", "id": id})).collect();
-        Ok(list_json("view", Batch::of_query(request)?.cut(&stubs, ("views", database.id, data_source))?))
+        let of_source = |id: &&Uuid| {
+            data_source.is_none_or(|wanted| self.views.get(id).is_some_and(|view| view.data_source == wanted))
+        };
+        let stubs: Vec<Json> = database
+            .views
+            .iter()
+            .filter(of_source)
+            .map(|id| json!({"object": "view", "id": id}))
+            .collect();
+        Ok(list_json(
+            "view",
+            Batch::of_query(request)?.cut(&stubs, ("views", database.id, data_source))?,
+        ))
     }
 
     pub(super) fn get_view(&self, caller: Caller, id: Uuid) -> Answered<Json> {
@@ -216,7 +274,11 @@ impl Workspace {
                 sort.need("property")?;
             }
         }
-        let name = body.given("name").map(|name| name.text(super::body::MAX_TEXT)).transpose()?.map(str::to_owned);
+        let name = body
+            .given("name")
+            .map(|name| name.text(super::body::MAX_TEXT))
+            .transpose()?
+            .map(str::to_owned);
         let configuration = match body.given("configuration") {
             Some(found) => Some(self.check_configuration(data_source, kind, Some(found))?),
             None => None,
@@ -233,14 +295,23 @@ impl Workspace {
             view.stamps.editor = caller.bot;
         }
         let fields: Vec<&str> = body.object()?.keys().map(String::as_str).collect();
-        self.emit("view.updated", ("view", id), caller.bot, json!({ "updated_fields": fields }));
+        self.emit(
+            "view.updated",
+            ("view", id),
+            caller.bot,
+            json!({ "updated_fields": fields }),
+        );
         self.get_view(caller, id)
     }
 
     pub(super) fn delete_view(&mut self, caller: Caller, id: Uuid) -> Answered<Json> {
         let view = self.view(caller, id)?;
         let (database, kind) = (view.database, view.kind);
-        if self.databases.get(&database).is_some_and(|database| database.views.len() < 2) {
+        if self
+            .databases
+            .get(&database)
+            .is_some_and(|database| database.views.len() < 2)
+        {
             return Err(Refusal::validation("Cannot delete the last view of a database."));
         }
         self.emit("view.deleted", ("view", id), caller.bot, json!({}));
@@ -248,7 +319,9 @@ impl Workspace {
             database.views.retain(|other| *other != id);
         }
         self.views.remove(&id);
-        Ok(json!({"object": "view", "id": id, "parent": {"type": "database_id", "database_id": database}, "type": kind}))
+        Ok(
+            json!({"object": "view", "id": id, "parent": {"type": "database_id", "database_id": database}, "type": kind}),
+        )
     }
 
     pub(super) fn create_view_query(&mut self, caller: Caller, id: Uuid, body: &Body<'_>) -> Answered<Json> {
@@ -262,19 +335,41 @@ impl Workspace {
         let now = self.now;
         self.view_queries.retain(|_, query| query.expires > now);
         let total = pages.len();
-        self.view_queries.insert(query, ViewQuery { view: id, expires, pages });
+        self.view_queries.insert(
+            query,
+            ViewQuery {
+                view: id,
+                expires,
+                pages,
+            },
+        );
         Ok(json!({
             "object": "view_query", "id": query, "view_id": id, "expires_at": expires.iso(), "total_count": total,
             "results": stubs(&cut.results), "next_cursor": cut.next_cursor, "has_more": cut.next_cursor.is_some(),
         }))
     }
 
-    pub(super) fn get_view_query(&self, caller: Caller, view: Uuid, id: Uuid, request: &Request) -> Answered<Json> {
+    pub(super) fn get_view_query(
+        &self,
+        caller: Caller,
+        view: Uuid,
+        id: Uuid,
+        request: &Request,
+    ) -> Answered<Json> {
         self.view(caller, view)?;
-        let query = self.view_queries.get(&id).filter(|query| query.view == view && query.expires > self.now);
+        let query = self
+            .view_queries
+            .get(&id)
+            .filter(|query| query.view == view && query.expires > self.now);
         let query = query.ok_or_else(|| self.missing(caller, "view_query", id))?;
         let cut = Batch::of_query(request)?.cut(&query.pages, ("view query", id))?;
-        Ok(list_json("page", Cut { results: stubs(&cut.results), next_cursor: cut.next_cursor }))
+        Ok(list_json(
+            "page",
+            Cut {
+                results: stubs(&cut.results),
+                next_cursor: cut.next_cursor,
+            },
+        ))
     }
 
     pub(super) fn delete_view_query(&mut self, caller: Caller, view: Uuid, id: Uuid) -> Answered<Json> {
@@ -289,5 +384,8 @@ impl Workspace {
 }
 
 fn stubs(pages: &[Uuid]) -> Vec<Json> {
-    pages.iter().map(|id| json!({"object": "page", "id": id})).collect()
+    pages
+        .iter()
+        .map(|id| json!({"object": "page", "id": id}))
+        .collect()
 }

@@ -36,8 +36,23 @@ pub(super) enum Writer {
 
 /// The keys of a value that a request may use, in the order of Notion's own list of alternatives.
 const VALUE_KINDS: [&str; 17] = [
-    "title", "rich_text", "number", "url", "select", "multi_select", "people", "email", "phone_number", "date",
-    "checkbox", "relation", "files", "status", "place", "verification", "button",
+    "title",
+    "rich_text",
+    "number",
+    "url",
+    "select",
+    "multi_select",
+    "people",
+    "email",
+    "phone_number",
+    "date",
+    "checkbox",
+    "relation",
+    "files",
+    "status",
+    "place",
+    "verification",
+    "button",
 ];
 
 impl Workspace {
@@ -48,7 +63,9 @@ impl Workspace {
         properties: &Body<'_>,
         writer: Writer,
     ) -> Answered<Vec<(PropertyId, Written)>> {
-        let Some(schema) = self.data_sources.get(&data_source) else { return Ok(Vec::new()) };
+        let Some(schema) = self.data_sources.get(&data_source) else {
+            return Ok(Vec::new());
+        };
         let mut checked = Vec::new();
         for (key, body) in properties.entries()? {
             let property = schema
@@ -65,13 +82,24 @@ impl Workspace {
         if !object.contains_key(kind) || !property.config.is_writable() {
             let known = VALUE_KINDS.iter().any(|kind| object.contains_key(*kind));
             if known && property.config.is_writable() {
-                return Err(Refusal::validation(format!("{} is expected to be {kind}.", property.name)));
+                return Err(Refusal::validation(format!(
+                    "{} is expected to be {kind}.",
+                    property.name
+                )));
             }
             let lines: Vec<String> = VALUE_KINDS
                 .iter()
-                .map(|kind| format!("{}.{kind} should be defined, instead was `undefined`.", body.path()))
+                .map(|kind| {
+                    format!(
+                        "{}.{kind} should be defined, instead was `undefined`.",
+                        body.path()
+                    )
+                })
                 .collect();
-            return Err(Refusal::validation(format!("body failed validation. Fix one:\n{}", lines.join("\n"))));
+            return Err(Refusal::validation(format!(
+                "body failed validation. Fix one:\n{}",
+                lines.join("\n")
+            )));
         }
         body.only(&[kind, "type", "id", "name", "has_more"])?;
         let inner = body.need(kind)?;
@@ -99,11 +127,17 @@ impl Workspace {
             Config::Status { options, .. } => match pick(options, &inner)? {
                 Pick::Known(id) => Some(Value::Choice(id)),
                 Pick::New(name) => {
-                    return Err(Refusal::validation(format!("Invalid status option. Status option \"{name}\" does not exist.")));
+                    return Err(Refusal::validation(format!(
+                        "Invalid status option. Status option \"{name}\" does not exist."
+                    )));
                 }
             },
             Config::MultiSelect(options) => {
-                let picks = inner.elements()?.iter().map(|item| pick(options, item)).collect::<Answered<Vec<_>>>()?;
+                let picks = inner
+                    .elements()?
+                    .iter()
+                    .map(|item| pick(options, item))
+                    .collect::<Answered<Vec<_>>>()?;
                 return Ok(Written::Choices(picks));
             }
             Config::Date => Some(Value::Date(self.check_dates(&inner)?)),
@@ -130,7 +164,9 @@ impl Workspace {
     fn check_dates(&self, body: &Body<'_>) -> Answered<Dates> {
         body.only(&["start", "end", "time_zone"])?;
         let zone = match body.given("time_zone") {
-            Some(name) => Some(Zone::named(name.text(100)?).ok_or_else(|| name.refuse("a valid IANA time zone"))?),
+            Some(name) => {
+                Some(Zone::named(name.text(100)?).ok_or_else(|| name.refuse("a valid IANA time zone"))?)
+            }
             None => None,
         };
         let point = |found: Body<'_>| -> Answered<Point> {
@@ -139,14 +175,20 @@ impl Workspace {
             // With a zone, the ends are times without offset (fact sheet, 4.6).
             let point = point.filter(|point| zone.is_none() || !point.is_day());
             let point = point.ok_or_else(|| found.refuse("a valid ISO 8601 date string"))?;
-            Ok(if self.limits.dates_keep_seconds { point } else { point.floored() })
+            Ok(if self.limits.dates_keep_seconds {
+                point
+            } else {
+                point.floored()
+            })
         };
         let start = point(body.need("start")?)?;
         let end = body.given("end").map(point).transpose()?;
         if let Some(end) = end
             && (end.is_day() != start.is_day() || end.begins() < start.begins())
         {
-            return Err(body.need("end")?.refuse("a date of the same kind as `start`, not before it"));
+            return Err(body
+                .need("end")?
+                .refuse("a date of the same kind as `start`, not before it"));
         }
         Ok(Dates { start, end })
     }
@@ -170,18 +212,28 @@ impl Workspace {
 
     fn check_relation(&self, target: Uuid, body: &Body<'_>, writer: Writer) -> Answered<Option<Value>> {
         let items = match writer {
-            Writer::Connection(_) => body.elements()?.iter().map(|item| item.need("id")?.uuid()).collect::<Answered<Vec<_>>>()?,
+            Writer::Connection(_) => body
+                .elements()?
+                .iter()
+                .map(|item| item.need("id")?.uuid())
+                .collect::<Answered<Vec<_>>>()?,
             Writer::Person => {
                 let ids = body.value.as_array().map(Vec::as_slice).unwrap_or_default();
                 let parse = |item: &Json| item["id"].as_str().and_then(super::body::parse_uuid);
-                ids.iter().map(parse).collect::<Option<Vec<_>>>().ok_or_else(|| body.refuse("an array of page ids"))?
+                ids.iter()
+                    .map(parse)
+                    .collect::<Option<Vec<_>>>()
+                    .ok_or_else(|| body.refuse("an array of page ids"))?
             }
         };
         let mut pages: Vec<Uuid> = Vec::new();
         for id in items {
             let page = match writer {
                 Writer::Connection(caller) => self.page(caller, id)?,
-                Writer::Person => self.pages.get(&id).ok_or_else(|| Refusal::validation("no such page"))?,
+                Writer::Person => self
+                    .pages
+                    .get(&id)
+                    .ok_or_else(|| Refusal::validation("no such page"))?,
             };
             if page.parent != super::Parent::DataSource(target) {
                 return Err(Refusal::validation(format!(
@@ -199,21 +251,36 @@ impl Workspace {
     fn check_files(&self, body: &Body<'_>) -> Answered<Option<Value>> {
         let mut files = Vec::new();
         for item in body.elements()? {
-            let name = item.given("name").map(|name| name.filled_text(100)).transpose()?.map(str::to_owned);
+            let name = item
+                .given("name")
+                .map(|name| name.filled_text(100))
+                .transpose()?
+                .map(str::to_owned);
             let entry = if let Some(upload) = item.get("file_upload") {
                 let id = upload.need("id")?.uuid()?;
                 let found = self.attachable(id)?;
-                FileEntry { name: name.or(found).unwrap_or_default(), place: FilePlace::Hosted(id) }
+                FileEntry {
+                    name: name.or(found).unwrap_or_default(),
+                    place: FilePlace::Hosted(id),
+                }
             } else {
                 item.need("name")?;
                 let name = name.unwrap_or_default();
                 if let Some(external) = item.get("external") {
                     let url = external.need("url")?.filled_text(2000)?.to_owned();
-                    FileEntry { name, place: FilePlace::External(url) }
+                    FileEntry {
+                        name,
+                        place: FilePlace::External(url),
+                    }
                 } else {
                     let url = item.need("file")?.need("url")?;
-                    let id = self.hosted_at(url.text(2000)?).ok_or_else(|| url.refuse("the URL of a file of this workspace"))?;
-                    FileEntry { name, place: FilePlace::Hosted(id) }
+                    let id = self
+                        .hosted_at(url.text(2000)?)
+                        .ok_or_else(|| url.refuse("the URL of a file of this workspace"))?;
+                    FileEntry {
+                        name,
+                        place: FilePlace::Hosted(id),
+                    }
                 }
             };
             files.push(entry);
@@ -225,7 +292,10 @@ impl Workspace {
         if body.need("state")?.word(&["verified", "unverified"])? == "unverified" {
             return Ok(None);
         }
-        let dates = body.given("date").map(|date| self.check_dates(&date)).transpose()?;
+        let dates = body
+            .given("date")
+            .map(|date| self.check_dates(&date))
+            .transpose()?;
         let author = match writer {
             Writer::Connection(caller) => caller.bot,
             Writer::Person => self.person,
@@ -271,21 +341,38 @@ impl Workspace {
         let options = self
             .data_sources
             .get_mut(&data_source)
-            .and_then(|schema| schema.properties.iter_mut().find(|candidate| candidate.id == *property))
+            .and_then(|schema| {
+                schema
+                    .properties
+                    .iter_mut()
+                    .find(|candidate| candidate.id == *property)
+            })
             .and_then(|property| property.config.choices_mut());
         let Some(options) = options else { return id };
         // The same new name twice in one request is one option.
         if let Some(known) = options.iter().find(|choice| same_name(&choice.name, &name)) {
             return known.id;
         }
-        options.push(Choice { id, name, color, description: None });
+        options.push(Choice {
+            id,
+            name,
+            color,
+            description: None,
+        });
         id
     }
 
     /// Writes settled values into a page, and the other side of its two-way relations.
-    pub(super) fn apply_values(&mut self, page: Uuid, author: Uuid, values: BTreeMap<PropertyId, Option<Value>>) {
+    pub(super) fn apply_values(
+        &mut self,
+        page: Uuid,
+        author: Uuid,
+        values: BTreeMap<PropertyId, Option<Value>>,
+    ) {
         self.keep_files(&values);
-        let Some(found) = self.pages.get(&page) else { return };
+        let Some(found) = self.pages.get(&page) else {
+            return;
+        };
         let super::Parent::DataSource(home) = found.parent else {
             self.edit_page(page, author, |page| put(page, values));
             return;
@@ -293,11 +380,18 @@ impl Workspace {
         let mut mirrored = Vec::new();
         if let Some(schema) = self.data_sources.get(&home) {
             for (property, value) in &values {
-                let Some(Config::Relation { mirror: Some(mirror), .. }) = schema.by_id(property).map(|found| &found.config)
+                let Some(Config::Relation {
+                    mirror: Some(mirror), ..
+                }) = schema.by_id(property).map(|found| &found.config)
                 else {
                     continue;
                 };
-                let before = found.values.get(property).map(Value::pages).unwrap_or_default().to_vec();
+                let before = found
+                    .values
+                    .get(property)
+                    .map(Value::pages)
+                    .unwrap_or_default()
+                    .to_vec();
                 let after = value.as_ref().map(Value::pages).unwrap_or_default().to_vec();
                 mirrored.push((mirror.clone(), before, after));
             }
@@ -320,9 +414,20 @@ impl Workspace {
         }
     }
 
-    fn mirror(&mut self, page: Uuid, property: &PropertyId, author: Uuid, change: impl FnOnce(&mut Vec<Uuid>)) {
+    fn mirror(
+        &mut self,
+        page: Uuid,
+        property: &PropertyId,
+        author: Uuid,
+        change: impl FnOnce(&mut Vec<Uuid>),
+    ) {
         let write = |page: &mut super::Page| {
-            let mut pages = page.values.get(property).map(Value::pages).unwrap_or_default().to_vec();
+            let mut pages = page
+                .values
+                .get(property)
+                .map(Value::pages)
+                .unwrap_or_default()
+                .to_vec();
             change(&mut pages);
             let value = (!pages.is_empty()).then_some(Value::Relation(pages));
             put(page, BTreeMap::from([(property.clone(), value)]));
@@ -332,7 +437,12 @@ impl Workspace {
         } else {
             self.rewrite_page(page, write);
         }
-        self.emit("page.properties_updated", ("page", page), author, json!({"updated_properties": [&**property]}));
+        self.emit(
+            "page.properties_updated",
+            ("page", page),
+            author,
+            json!({"updated_properties": [&**property]}),
+        );
     }
 }
 
@@ -348,7 +458,9 @@ fn put(page: &mut super::Page, values: BTreeMap<PropertyId, Option<Value>>) {
 /// The default option of a status property: the first of the first group that has any.
 pub(super) fn default_status(options: &[Choice], groups: &[super::schema::Group]) -> Option<Value> {
     let first = groups.iter().find_map(|group| group.options.first().copied());
-    first.or_else(|| options.first().map(|choice| choice.id)).map(Value::Choice)
+    first
+        .or_else(|| options.first().map(|choice| choice.id))
+        .map(Value::Choice)
 }
 
 fn pick(options: &[Choice], body: &Body<'_>) -> Answered<Pick> {
@@ -358,7 +470,9 @@ fn pick(options: &[Choice], body: &Body<'_>) -> Answered<Pick> {
         let known = options.iter().find(|choice| choice.id.to_string() == text);
         return match known {
             Some(choice) => Ok(Pick::Known(choice.id)),
-            None => Err(Refusal::validation(format!("Could not find option with id: {text}"))),
+            None => Err(Refusal::validation(format!(
+                "Could not find option with id: {text}"
+            ))),
         };
     }
     let name = option_name(&body.need("name")?)?;
@@ -369,5 +483,9 @@ fn pick(options: &[Choice], body: &Body<'_>) -> Answered<Pick> {
 /// As JavaScript writes it: whole numbers without a fraction.
 pub(super) fn double(number: f64) -> Number {
     let whole = number.fract() == 0.0 && number.abs() < 9e15;
-    if whole { Number::from(number as i64) } else { Number::from_f64(number).unwrap_or_else(|| Number::from(0)) }
+    if whole {
+        Number::from(number as i64)
+    } else {
+        Number::from_f64(number).unwrap_or_else(|| Number::from(0))
+    }
 }

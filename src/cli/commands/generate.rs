@@ -1,0 +1,1 @@
+//! `generate`: a mapping from a live table.

@@ -1,1 +1,0 @@
-//! The traits through which the engine meets the world.

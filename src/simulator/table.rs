@@ -1,0 +1,344 @@
+//! Postgres in memory, as far as the engine can tell: tables with scope, constraints, triggers and a change log.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use time::OffsetDateTime;
+
+use crate::ports::{
+    BoxFuture, Change, ColumnRejection, Row, RowChange, RowOutcome, RowTables, RowWrite, Rows, RowsError,
+};
+use crate::value::{RecordKey, Value};
+
+/// A row's columns by name.
+pub type Columns = BTreeMap<String, Value>;
+
+type Test = Box<dyn Fn(&Columns) -> bool + Send + Sync>;
+type Constraint = Box<dyn Fn(&Columns) -> Option<ColumnRejection> + Send + Sync>;
+type Trigger = Box<dyn Fn(&mut Columns) + Send + Sync>;
+
+/// One table.
+pub struct Table {
+    key: Vec<String>,
+    scope: Test,
+    constraint: Constraint,
+    before_write: Trigger,
+    log: Option<Vec<Change>>,
+    rows: BTreeMap<RecordKey, Columns>,
+    next: i64,
+}
+
+impl Table {
+    /// An empty table with these key columns, with every row in scope.
+    pub fn new(key: &[&str]) -> Self {
+        Self {
+            key: key.iter().map(|column| (*column).to_owned()).collect(),
+            scope: Box::new(|_| true),
+            constraint: Box::new(|_| None),
+            before_write: Box::new(|_| {}),
+            log: None,
+            rows: BTreeMap::new(),
+            next: 1,
+        }
+    }
+
+    /// The same, with the rows in scope that pass the test.
+    #[must_use]
+    pub fn scope(mut self, test: impl Fn(&Columns) -> bool + Send + Sync + 'static) -> Self {
+        self.scope = Box::new(test);
+        self
+    }
+
+    /// The same, refusing rows that the constraint has something against.
+    #[must_use]
+    pub fn constraint(
+        mut self,
+        constraint: impl Fn(&Columns) -> Option<ColumnRejection> + Send + Sync + 'static,
+    ) -> Self {
+        self.constraint = Box::new(constraint);
+        self
+    }
+
+    /// The same, with a trigger that may rewrite a row before it is stored.
+    #[must_use]
+    pub fn trigger(mut self, trigger: impl Fn(&mut Columns) + Send + Sync + 'static) -> Self {
+        self.before_write = Box::new(trigger);
+        self
+    }
+
+    /// The same, with a change log.
+    #[must_use]
+    pub fn logged(mut self) -> Self {
+        self.log = Some(Vec::new());
+        self
+    }
+
+    fn key_of(&self, columns: &Columns) -> RecordKey {
+        RecordKey(
+            self.key
+                .iter()
+                .map(|name| columns.get(name).map_or_else(String::new, key_text))
+                .collect(),
+        )
+    }
+
+    fn seen(&self, key: &RecordKey, columns: &Columns) -> Row {
+        let in_scope = (self.scope)(columns);
+        Row {
+            key: key.clone(),
+            in_scope,
+            columns: if in_scope { columns.clone() } else { Columns::new() },
+        }
+    }
+
+    fn note(&mut self, key: &RecordKey, deleted: bool, at: OffsetDateTime) {
+        let seq = self.next;
+        if let Some(log) = &mut self.log {
+            self.next += 1;
+            log.push(Change {
+                seq,
+                key: key.clone(),
+                old_key: None,
+                deleted,
+                at,
+                columns: None,
+            });
+        }
+    }
+
+    fn holds(&self, key: &RecordKey, expect: &[RowChange]) -> bool {
+        self.rows.get(key).is_some_and(|columns| {
+            (self.scope)(columns)
+                && expect
+                    .iter()
+                    .all(|change| columns.get(&change.column) == Some(&change.value))
+        })
+    }
+
+    /// What storing these columns comes to; stores nothing.
+    fn judged(&self, mut columns: Columns, set: &[RowChange]) -> Result<Columns, RowOutcome> {
+        columns.extend(
+            set.iter()
+                .map(|change| (change.column.clone(), change.value.clone())),
+        );
+        (self.before_write)(&mut columns);
+        if let Some(rejection) = (self.constraint)(&columns) {
+            return Err(RowOutcome::Rejected(rejection));
+        }
+        if (self.scope)(&columns) {
+            Ok(columns)
+        } else {
+            Err(RowOutcome::LeavesScope)
+        }
+    }
+}
+
+/// The text of a key column, as Postgres would print it.
+pub fn key_text(value: &Value) -> String {
+    match value {
+        Value::Text(text) | Value::Opaque(text) => text.clone(),
+        Value::Number(number) => number.as_str().to_owned(),
+        Value::Uuid(uuid) => uuid.to_string(),
+        Value::Null => String::new(),
+        other => other.to_json().to_string(),
+    }
+}
+
+/// The tables of one profile, by entity.
+#[derive(Default)]
+pub struct Tables {
+    tables: Mutex<BTreeMap<String, Table>>,
+}
+
+impl Tables {
+    /// No tables.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an entity's table.
+    pub fn add(&self, entity: &str, table: Table) {
+        self.lock().insert(entity.to_owned(), table);
+    }
+
+    /// Inserts or replaces a row, as the application would; answers its key. Noted in the change log, if any.
+    pub fn put(&self, entity: &str, columns: Columns) -> Option<RecordKey> {
+        let mut tables = self.lock();
+        let table = tables.get_mut(entity)?;
+        let key = table.key_of(&columns);
+        table.rows.insert(key.clone(), columns);
+        table.note(&key, false, OffsetDateTime::UNIX_EPOCH);
+        Some(key)
+    }
+
+    /// Sets one column of a row, as the application would; answers whether the row is there.
+    pub fn set(&self, entity: &str, key: &RecordKey, column: &str, value: Value) -> bool {
+        let mut tables = self.lock();
+        let Some(table) = tables.get_mut(entity) else {
+            return false;
+        };
+        let Some(columns) = table.rows.get_mut(key) else {
+            return false;
+        };
+        columns.insert(column.to_owned(), value);
+        table.note(key, false, OffsetDateTime::UNIX_EPOCH);
+        true
+    }
+
+    /// Deletes a row, as the application would; answers whether it was there.
+    pub fn delete(&self, entity: &str, key: &RecordKey) -> bool {
+        let mut tables = self.lock();
+        let Some(table) = tables.get_mut(entity) else {
+            return false;
+        };
+        let removed = table.rows.remove(key).is_some();
+        table.note(key, true, OffsetDateTime::UNIX_EPOCH);
+        removed
+    }
+
+    /// The columns of a row, whatever the scope says.
+    pub fn row(&self, entity: &str, key: &RecordKey) -> Option<Columns> {
+        self.lock().get(entity)?.rows.get(key).cloned()
+    }
+
+    /// All keys of a table, in order.
+    pub fn keys(&self, entity: &str) -> Vec<RecordKey> {
+        self.lock()
+            .get(entity)
+            .map(|table| table.rows.keys().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Table>> {
+        // A panic elsewhere leaves plain maps behind, which are still consistent.
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reading<T>(&self, entity: &str, read: impl FnOnce(&Table) -> T) -> Result<T, RowsError> {
+        let tables = self.lock();
+        let table = tables.get(entity).ok_or_else(|| RowsError::UnknownEntity {
+            entity: entity.to_owned(),
+        })?;
+        Ok(read(table))
+    }
+}
+
+impl Rows for Tables {
+    fn scan<'a>(
+        &'a self,
+        entity: &'a str,
+        after: Option<&'a RecordKey>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
+        Box::pin(async move {
+            self.reading(entity, |table| {
+                table
+                    .rows
+                    .iter()
+                    .filter(|(key, columns)| after.is_none_or(|after| *key > after) && (table.scope)(columns))
+                    .take(limit)
+                    .map(|(key, columns)| table.seen(key, columns))
+                    .collect()
+            })
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        entity: &'a str,
+        keys: &'a [RecordKey],
+    ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
+        Box::pin(async move {
+            self.reading(entity, |table| {
+                keys.iter()
+                    .filter_map(|key| table.rows.get(key).map(|columns| table.seen(key, columns)))
+                    .collect()
+            })
+        })
+    }
+
+    fn changes<'a>(&'a self, entity: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Change>, RowsError>> {
+        Box::pin(async move {
+            self.reading(entity, |table| {
+                table.log.iter().flatten().take(limit).cloned().collect()
+            })
+        })
+    }
+
+    fn updated_since<'a>(
+        &'a self,
+        entity: &'a str,
+        _since: OffsetDateTime,
+        after: Option<&'a RecordKey>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
+        // A hint may name more rows than changed: all of them.
+        self.scan(entity, after, limit)
+    }
+}
+
+impl RowTables for Tables {
+    fn write(&self, write: &RowWrite, then: &mut dyn FnMut(&Row) -> bool) -> RowOutcome {
+        let mut tables = self.lock();
+        let (RowWrite::Update { entity, .. }
+        | RowWrite::Insert { entity, .. }
+        | RowWrite::Delete { entity, .. }) = write;
+        let Some(table) = tables.get_mut(entity) else {
+            return RowOutcome::Moved;
+        };
+        let (key, stored) = match write {
+            RowWrite::Update { key, set, expect, .. } => {
+                if !table.holds(key, expect) {
+                    return RowOutcome::Moved;
+                }
+                let columns = table.rows.get(key).cloned().unwrap_or_default();
+                match table.judged(columns, set) {
+                    Ok(columns) => (key.clone(), Some(columns)),
+                    Err(outcome) => return outcome,
+                }
+            }
+            RowWrite::Insert { set, .. } => {
+                let columns = match table.judged(Columns::new(), set) {
+                    Ok(columns) => columns,
+                    Err(outcome) => return outcome,
+                };
+                let key = table.key_of(&columns);
+                if table.rows.contains_key(&key) {
+                    return RowOutcome::Rejected(ColumnRejection {
+                        sqlstate: "23505".to_owned(),
+                        constraint: Some("pkey".to_owned()),
+                        column: None,
+                    });
+                }
+                (key, Some(columns))
+            }
+            RowWrite::Delete { key, expect, .. } => {
+                if !table.holds(key, expect) {
+                    return RowOutcome::Moved;
+                }
+                (key.clone(), None)
+            }
+        };
+        let before = table.rows.get(&key).cloned();
+        let row = match stored.as_ref().or(before.as_ref()) {
+            Some(columns) => table.seen(&key, columns),
+            None => return RowOutcome::Moved,
+        };
+        if !then(&row) {
+            return RowOutcome::Moved;
+        }
+        let deleted = stored.is_none();
+        match stored {
+            Some(columns) => table.rows.insert(key.clone(), columns),
+            None => table.rows.remove(&key),
+        };
+        table.note(&key, deleted, OffsetDateTime::UNIX_EPOCH);
+        RowOutcome::Written(row)
+    }
+
+    fn acknowledge(&self, entity: &str, notes: &[i64]) {
+        if let Some(log) = self.lock().get_mut(entity).and_then(|table| table.log.as_mut()) {
+            log.retain(|change| !notes.contains(&change.seq));
+        }
+    }
+}

@@ -1,0 +1,529 @@
+//! The engine's memory in this process: for tests and simulation, held to the same contract as the real one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::journal::{Act, AuditEntry, Conflict, ConflictStatus, Intent, IntentStatus};
+use crate::ports::{
+    Approval, AuditFilter, BoxFuture, Clock, Commit, CommitOutcome, Fence, LeaseGrant, Link, LinkTotals,
+    Marks, Pin, Record, RowOutcome, RowTables, RunRecord, Store, StoreError,
+};
+use crate::reconcile::{Phase, Side};
+use crate::value::{PageId, RecordKey};
+
+/// How long settled and abandoned intents are kept.
+///
+/// Source: sync semantics, 5.0 R3: our own request may land that late.
+const KEEP_INTENTS: Duration = Duration::from_hours(24);
+
+/// A store in memory, together with the tables whose rows its commits write.
+pub struct MemoryStore {
+    tables: Arc<dyn RowTables>,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Default)]
+struct State {
+    holder: Option<(String, OffsetDateTime)>,
+    epoch: i64,
+    links: BTreeMap<Uuid, Link>,
+    intents: BTreeMap<Uuid, Intent>,
+    conflicts: BTreeMap<Uuid, Conflict>,
+    audit: Vec<AuditEntry>,
+    marks: BTreeMap<String, Marks>,
+    pins: BTreeMap<String, Pin>,
+    runs: BTreeMap<Uuid, RunRecord>,
+    approvals: Vec<Approval>,
+}
+
+impl MemoryStore {
+    /// An empty store beside those tables.
+    pub fn new(tables: Arc<dyn RowTables>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            tables,
+            clock,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Every link, by id.
+    pub fn links(&self) -> Vec<Link> {
+        self.lock().links.values().cloned().collect()
+    }
+
+    /// The whole audit log, oldest first.
+    pub fn audit_log(&self) -> Vec<AuditEntry> {
+        self.lock().audit.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves plain maps behind, which are still consistent.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn found<T>(&self, find: impl FnOnce(&State) -> T + Send) -> BoxFuture<'_, Result<T, StoreError>>
+    where
+        T: Send + 'static,
+    {
+        let found = find(&self.lock());
+        Box::pin(async move { Ok(found) })
+    }
+}
+
+impl State {
+    fn check(&self, fence: Fence, now: OffsetDateTime) -> Result<(), StoreError> {
+        let held = self
+            .holder
+            .as_ref()
+            .is_some_and(|(_, expires_at)| *expires_at > now);
+        if held && self.epoch == fence.epoch {
+            Ok(())
+        } else {
+            Err(StoreError::Fenced)
+        }
+    }
+
+    fn apply(&mut self, record: Record, tables: &dyn RowTables) -> Result<(), StoreError> {
+        match record {
+            Record::Link(link) => self.put_link(*link)?,
+            Record::LinkGone(id) => {
+                self.links.remove(&id);
+            }
+            Record::Intent(intent) => {
+                self.intents.insert(intent.id, intent);
+            }
+            Record::IntentGone(id) => {
+                self.intents.remove(&id);
+            }
+            Record::Conflict(conflict) => {
+                self.conflicts.insert(conflict.id, conflict);
+            }
+            Record::Audit(entry) => self.audit.push(entry),
+            Record::Marks(entity, marks) => {
+                self.marks.insert(entity, marks);
+            }
+            Record::Acknowledged(entity, notes) => tables.acknowledge(&entity, &notes),
+            Record::Run(run) => {
+                self.runs.insert(run.id, run);
+            }
+            Record::Pin(pin) => {
+                self.pins.insert(pin.name.clone(), pin);
+            }
+            Record::Approval(approval) => self.approvals.push(approval),
+        }
+        Ok(())
+    }
+
+    fn put_link(&mut self, mut link: Link) -> Result<(), StoreError> {
+        let taken = || StoreError::Taken {
+            entity: link.entity.clone(),
+        };
+        let known = self.links.get(&link.id).map_or(0, |known| known.rev);
+        if known != link.rev {
+            return Err(taken());
+        }
+        let clash = self.links.values().any(|other| {
+            other.id != link.id
+                && other.entity == link.entity
+                && ((other.key == link.key
+                    && other.phase != Phase::Tombstone
+                    && link.phase != Phase::Tombstone)
+                    || (other.page.is_some() && other.page == link.page))
+        });
+        if clash {
+            return Err(taken());
+        }
+        link.rev += 1;
+        self.links.insert(link.id, link);
+        Ok(())
+    }
+}
+
+impl Store for MemoryStore {
+    fn acquire<'a>(
+        &'a self,
+        holder: &'a str,
+        duration: Duration,
+    ) -> BoxFuture<'a, Result<Option<LeaseGrant>, StoreError>> {
+        Box::pin(async move {
+            let now = self.clock.now();
+            let mut state = self.lock();
+            match &state.holder {
+                Some((other, expires_at)) if other != holder && *expires_at > now => return Ok(None),
+                Some((same, _)) if same == holder => {}
+                _ => state.epoch += 1,
+            }
+            let expires_at = now + duration;
+            state.holder = Some((holder.to_owned(), expires_at));
+            Ok(Some(LeaseGrant {
+                epoch: state.epoch,
+                expires_at,
+            }))
+        })
+    }
+
+    fn renew<'a>(
+        &'a self,
+        fence: Fence,
+        duration: Duration,
+    ) -> BoxFuture<'a, Result<LeaseGrant, StoreError>> {
+        Box::pin(async move {
+            let now = self.clock.now();
+            let mut state = self.lock();
+            state.check(fence, now)?;
+            let expires_at = now + duration;
+            if let Some((_, expires)) = &mut state.holder {
+                *expires = expires_at;
+            }
+            Ok(LeaseGrant {
+                epoch: state.epoch,
+                expires_at,
+            })
+        })
+    }
+
+    fn release<'a>(&'a self, fence: Fence) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut state = self.lock();
+            if state.epoch == fence.epoch {
+                state.holder = None;
+            }
+            Ok(())
+        })
+    }
+
+    fn commit<'a>(
+        &'a self,
+        fence: Fence,
+        commit: Commit<'a>,
+    ) -> BoxFuture<'a, Result<CommitOutcome, StoreError>> {
+        Box::pin(async move {
+            let now = self.clock.now();
+            let mut state = self.lock();
+            state.check(fence, now)?;
+            // Written to a copy of what changes, so that a failure leaves nothing behind.
+            let mut next = state.clone();
+            for record in commit.records {
+                next.apply(record, &*self.tables)?;
+            }
+            let Some((write, settle)) = commit.row else {
+                *state = next;
+                return Ok(CommitOutcome::Committed(None));
+            };
+            let mut failed = None;
+            let outcome = self.tables.write(&write, &mut |row| {
+                for record in settle(row) {
+                    if let Err(error) = next.apply(record, &*self.tables) {
+                        failed = Some(error);
+                        return false;
+                    }
+                }
+                true
+            });
+            match (failed, outcome) {
+                (Some(error), _) => Err(error),
+                (None, RowOutcome::Written(row)) => {
+                    *state = next;
+                    Ok(CommitOutcome::Committed(Some(row)))
+                }
+                (None, refused) => Ok(CommitOutcome::RowRefused(refused)),
+            }
+        })
+    }
+
+    fn links_by_key<'a>(
+        &'a self,
+        entity: &'a str,
+        keys: &'a [RecordKey],
+    ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
+        self.found(move |state| {
+            let mut by_key: BTreeMap<&RecordKey, &Link> = BTreeMap::new();
+            for link in state
+                .links
+                .values()
+                .filter(|link| link.entity == entity && keys.contains(&link.key))
+            {
+                let known = by_key.entry(&link.key).or_insert(link);
+                let later = known.phase == Phase::Tombstone
+                    && (link.phase != Phase::Tombstone || link.incarnation > known.incarnation);
+                if later {
+                    *known = link;
+                }
+            }
+            by_key.into_values().cloned().collect()
+        })
+    }
+
+    fn links_by_page<'a>(
+        &'a self,
+        entity: &'a str,
+        pages: &'a [PageId],
+    ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
+        self.found(move |state| {
+            state
+                .links
+                .values()
+                .filter(|link| {
+                    link.entity == entity && link.page.as_ref().is_some_and(|id| pages.contains(id))
+                })
+                .cloned()
+                .collect()
+        })
+    }
+
+    fn links_after<'a>(
+        &'a self,
+        entity: &'a str,
+        after: Option<Uuid>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
+        self.found(move |state| {
+            state
+                .links
+                .values()
+                .filter(|link| link.entity == entity && after.is_none_or(|after| link.id > after))
+                .take(limit)
+                .cloned()
+                .collect()
+        })
+    }
+
+    fn links_due<'a>(
+        &'a self,
+        entity: &'a str,
+        now: OffsetDateTime,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
+        self.found(move |state| {
+            let mut due: Vec<&Link> = state
+                .links
+                .values()
+                .filter(|link| link.entity == entity && link.look_again_at.is_some_and(|at| at <= now))
+                .collect();
+            due.sort_by_key(|link| (link.look_again_at, link.id));
+            due.into_iter().take(limit).cloned().collect()
+        })
+    }
+
+    fn totals<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<LinkTotals, StoreError>> {
+        self.found(move |state| {
+            let mut totals = LinkTotals::default();
+            for link in state.links.values().filter(|link| link.entity == entity) {
+                *totals.by_phase.entry(link.phase).or_insert(0) += 1;
+                totals.troubled += u64::from(!link.troubles.is_empty());
+                totals.pending += u64::from(link.look_again_at.is_some());
+            }
+            totals.conflicts = state
+                .conflicts
+                .values()
+                .filter(|conflict| conflict.entity == entity && is_open(conflict))
+                .map(|_| 1)
+                .sum();
+            totals
+        })
+    }
+
+    fn intents<'a>(
+        &'a self,
+        links: &'a [Uuid],
+        now: OffsetDateTime,
+    ) -> BoxFuture<'a, Result<Vec<Intent>, StoreError>> {
+        self.found(move |state| {
+            state
+                .intents
+                .values()
+                .filter(|intent| {
+                    links.contains(&intent.link)
+                        && (intent.status == IntentStatus::Pending || now - intent.sent_at < KEEP_INTENTS)
+                })
+                .cloned()
+                .collect()
+        })
+    }
+
+    fn links_with_intents<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
+        self.found(move |state| {
+            let pending = |link: &Link| {
+                state
+                    .intents
+                    .values()
+                    .any(|intent| intent.link == link.id && intent.status == IntentStatus::Pending)
+            };
+            state
+                .links
+                .values()
+                .filter(|link| link.entity == entity && pending(link))
+                .cloned()
+                .collect()
+        })
+    }
+
+    fn conflicts<'a>(&'a self, links: &'a [Uuid]) -> BoxFuture<'a, Result<Vec<Conflict>, StoreError>> {
+        self.found(move |state| {
+            state
+                .conflicts
+                .values()
+                .filter(|conflict| links.contains(&conflict.link) && is_open(conflict))
+                .cloned()
+                .collect()
+        })
+    }
+
+    fn open_conflicts<'a>(
+        &'a self,
+        entity: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<Conflict>, StoreError>> {
+        self.found(move |state| {
+            let mut open: Vec<Conflict> = state
+                .conflicts
+                .values()
+                .filter(|conflict| is_open(conflict) && entity.is_none_or(|name| conflict.entity == name))
+                .cloned()
+                .collect();
+            open.sort_by_key(|conflict| (conflict.opened_at, conflict.id));
+            open
+        })
+    }
+
+    fn conflict<'a>(&'a self, id: Uuid) -> BoxFuture<'a, Result<Option<Conflict>, StoreError>> {
+        self.found(move |state| state.conflicts.get(&id).cloned())
+    }
+
+    fn choose<'a>(&'a self, id: Uuid, rev: i64, side: Side) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let now = self.clock.now();
+            let mut state = self.lock();
+            let Some(conflict) = state.conflicts.get_mut(&id) else {
+                return Ok(false);
+            };
+            if conflict.rev != rev || !is_open(conflict) {
+                return Ok(false);
+            }
+            conflict.status = ConflictStatus::Chosen(side);
+            let link = conflict.link;
+            if let Some(link) = state.links.get_mut(&link) {
+                link.look_again_at = Some(now);
+                link.rev += 1;
+            }
+            Ok(true)
+        })
+    }
+
+    fn marks<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<Marks, StoreError>> {
+        self.found(move |state| state.marks.get(entity).cloned().unwrap_or_default())
+    }
+
+    fn deleted_since<'a>(
+        &'a self,
+        entity: &'a str,
+        side: Side,
+        since: OffsetDateTime,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        self.found(move |state| {
+            state
+                .audit
+                .iter()
+                .filter(|entry| {
+                    entry.entity == entity
+                        && entry.side == side
+                        && entry.act == Act::Deleted
+                        && entry.at >= since
+                })
+                .map(|_| 1)
+                .sum()
+        })
+    }
+
+    fn writes_since<'a>(
+        &'a self,
+        links: &'a [Uuid],
+        since: OffsetDateTime,
+    ) -> BoxFuture<'a, Result<BTreeMap<Uuid, u32>, StoreError>> {
+        self.found(move |state| {
+            let mut writes = BTreeMap::new();
+            let mut seen = std::collections::BTreeSet::new();
+            for entry in &state.audit {
+                let Some(link) = entry.link.filter(|link| links.contains(link)) else {
+                    continue;
+                };
+                // One write of several fields is one write: its entries share their run and instant.
+                if entry.at >= since && entry.act == Act::Updated && seen.insert((link, entry.run, entry.at))
+                {
+                    *writes.entry(link).or_insert(0) += 1;
+                }
+            }
+            writes
+        })
+    }
+
+    fn pins(&self) -> BoxFuture<'_, Result<Vec<Pin>, StoreError>> {
+        self.found(|state| state.pins.values().cloned().collect())
+    }
+
+    fn take_approval<'a>(
+        &'a self,
+        hash: &'a str,
+        now: OffsetDateTime,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let mut state = self.lock();
+            let found = state
+                .approvals
+                .iter()
+                .position(|approval| approval.hash == hash && approval.expires_at > now);
+            if let Some(index) = found {
+                state.approvals.remove(index);
+            }
+            Ok(found.is_some())
+        })
+    }
+
+    fn approve<'a>(&'a self, approval: &'a Approval) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.lock().approvals.push(approval.clone());
+            Ok(())
+        })
+    }
+
+    fn audit<'a>(&'a self, filter: &'a AuditFilter) -> BoxFuture<'a, Result<Vec<AuditEntry>, StoreError>> {
+        self.found(move |state| {
+            state
+                .audit
+                .iter()
+                .rev()
+                .filter(|entry| {
+                    filter
+                        .entity
+                        .as_ref()
+                        .is_none_or(|entity| *entity == entry.entity)
+                        && filter
+                            .key
+                            .as_ref()
+                            .is_none_or(|key| Some(key) == entry.key.as_ref())
+                        && filter.run.is_none_or(|run| run == entry.run)
+                        && filter.entry.is_none_or(|id| id == entry.id)
+                })
+                .take(filter.limit as usize)
+                .cloned()
+                .collect()
+        })
+    }
+
+    fn runs<'a>(&'a self, limit: u32) -> BoxFuture<'a, Result<Vec<RunRecord>, StoreError>> {
+        self.found(move |state| {
+            let mut runs: Vec<RunRecord> = state.runs.values().cloned().collect();
+            runs.sort_by_key(|run| std::cmp::Reverse((run.started_at, run.id)));
+            runs.truncate(limit as usize);
+            runs
+        })
+    }
+}
+
+fn is_open(conflict: &Conflict) -> bool {
+    matches!(conflict.status, ConflictStatus::Open | ConflictStatus::Chosen(_))
+}
