@@ -104,6 +104,8 @@ pub enum Command {
     Validate(commands::validate::Validate),
     /// Print a JSON Schema.
     Schema(commands::schema::Schema),
+    /// Serve a simulated Notion on this machine, for tests.
+    SimulateNotion(commands::simulate_notion::SimulateNotion),
     /// Print a script that completes commands in a shell.
     Completions(commands::completions::Completions),
 }
@@ -157,6 +159,7 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<Exit, Failure> {
         Command::Generate(command) => command.run(&cli.global, terminal),
         Command::Validate(command) => command.run(&cli.global, terminal),
         Command::Schema(command) => command.run(terminal),
+        Command::SimulateNotion(command) => command.run(terminal),
         Command::Completions(command) => command.run(terminal),
     }
 }
