@@ -343,7 +343,7 @@ impl Check<'_> {
         let is_relation = properties
             .iter()
             .any(|(name, property)| name == relation && matches!(property, Property::Relation(_)));
-        if is_relation || self.parsed.left_out.contains(relation) {
+        if is_relation || self.parsed.left_out.contains(relation) || self.is_assumed("properties") {
             return;
         }
         let relations = properties
@@ -505,7 +505,7 @@ impl Check<'_> {
             .collect();
         match titles.as_slice() {
             [_] => {}
-            [] if !self.parsed.left_out.is_empty() => {}
+            [] if !self.parsed.left_out.is_empty() || self.is_assumed("properties") => {}
             [] => self.key(
                 Code::NoTitle,
                 "/properties",
