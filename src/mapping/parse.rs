@@ -54,6 +54,11 @@ pub fn parse(document: Document) -> Checked<Parsed> {
         left_out,
         assumed,
     } = mending;
+    let is_fine = findings.is_empty();
+    let findings: Vec<Diagnostic> = findings
+        .into_iter()
+        .filter(|finding| !document.is_doubtful(&finding.pointer))
+        .collect();
     match serde_path_to_error::deserialize(&value) {
         Ok(written) => Checked {
             value: Some(Parsed {
@@ -64,7 +69,7 @@ pub fn parse(document: Document) -> Checked<Parsed> {
             }),
             findings,
         },
-        Err(error) if findings.is_empty() => {
+        Err(error) if is_fine => {
             // The schema and the types are generated from one source; should they ever part, say so with a place.
             let at = error.path().to_string().replace('.', "/");
             let finding =
@@ -118,9 +123,11 @@ impl Mending {
                 object.entry(meant).or_insert(value);
             }
             None => {
-                // The key may have been the property's source; that it has none is not a second mistake.
+                // The key may have been what its object was about; that it now says nothing is not a second mistake.
                 let has_source = object.contains_key("column") || object.contains_key("template");
-                if let (Some(name), false) = (property_at(parent), has_source) {
+                if let Some((name, inside)) = property_at(parent)
+                    && (inside || !has_source)
+                {
                     self.leave_out_property(name);
                 }
             }
@@ -201,10 +208,14 @@ impl Mending {
     }
 }
 
-/// The name of the property that a pointer leads to, where it does.
-fn property_at(pointer: &str) -> Option<String> {
-    let name = pointer.strip_prefix("/properties/")?;
-    (!name.contains('/')).then(|| name.replace("~1", "/").replace("~0", "~"))
+/// The name of the property that a pointer leads to or into, and whether it leads into it.
+fn property_at(pointer: &str) -> Option<(String, bool)> {
+    let path = pointer.strip_prefix("/properties/")?;
+    let (name, inside) = match path.split_once('/') {
+        Some((name, _)) => (name, true),
+        None => (path, false),
+    };
+    Some((name.replace("~1", "/").replace("~0", "~"), inside))
 }
 
 #[cfg(test)]

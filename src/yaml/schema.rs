@@ -34,6 +34,8 @@ impl Schema {
     }
 
     /// Everything about the document that the schema does not allow, each mistake once.
+    ///
+    /// Values that were found ambiguous may have findings here too; [`Document::is_doubtful`] tells them.
     pub fn check(&self, document: &Document) -> Vec<Diagnostic> {
         if self.validator.is_valid(&document.value) {
             return Vec::new();
@@ -132,7 +134,11 @@ impl Violations<'_> {
                         format!("{} is empty", self.subject(&at)),
                         "must hold something",
                     )
-                    .help("fill it, or remove the key");
+                    .help(match error.kind() {
+                        Kind::MinLength { .. } => "write at least one character",
+                        Kind::MinItems { .. } => "list at least one",
+                        _ => "write at least one key",
+                    });
                 self.findings.push(finding);
             }
             Kind::Minimum { limit }
@@ -396,7 +402,8 @@ impl Violations<'_> {
         names.dedup();
         let expected = match names.as_slice() {
             [] => "something else".to_owned(),
-            [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+            [one, other] => format!("{one} or {other}"),
+            [rest @ .., last] if !rest.is_empty() => format!("{}, or {last}", rest.join(", ")),
             [only, ..] => (*only).to_owned(),
         };
         let found = match instance {
@@ -445,8 +452,9 @@ impl Violations<'_> {
         self.around(error)
             .and_then(|schema| schema.get("properties")?.get(key)?.get("description")?.as_str())
             .map(|description| {
-                let sentence = description.split_terminator('.').next().unwrap_or(description);
-                format!("`{key}`: {}", sentence.replace('\n', " "))
+                let sentence = description.split(". ").next().unwrap_or(description);
+                let sentence = sentence.trim_end_matches('.').replace('\n', " ");
+                format!("`{key}`: {sentence}")
             })
             .unwrap_or_else(|| format!("add `{key}`"))
     }

@@ -241,7 +241,11 @@ impl<'a> Check<'a> {
                 "write one emoji, such as `\"🚀\"`",
             );
         }
-        self.description("/notion/description", notion.description.as_deref());
+        self.description(
+            "/notion/description",
+            &notion.title.0,
+            notion.description.as_deref(),
+        );
         NotionSettings {
             title: notion.title.0.clone(),
             icon: notion.icon.clone(),
@@ -252,14 +256,14 @@ impl<'a> Check<'a> {
     }
 
     /// Notion's limit for descriptions of properties; we hold the database's to it as well.
-    fn description(&mut self, at: &str, text: Option<&str>) {
+    fn description(&mut self, at: &str, of: &str, text: Option<&str>) {
         const LONGEST: usize = 280;
         let length = text.map_or(0, |text| text.encode_utf16().count());
         if length > LONGEST {
             self.key(
                 Code::DescriptionTooLong,
                 at,
-                format!("the description has {length} characters"),
+                format!("the description of `{of}` has {length} characters"),
                 "at most 280",
                 "shorten it",
             );
