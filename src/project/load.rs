@@ -107,7 +107,12 @@ impl Project {
             return Checked::broken(findings);
         };
         mask_secrets(&mut document);
-        findings.extend(SCHEMA.check(&document));
+        let refused = SCHEMA.check(&document);
+        findings.extend(
+            refused
+                .into_iter()
+                .filter(|finding| !document.is_doubtful(&finding.pointer)),
+        );
         let root = file.parent().map(Path::to_owned).unwrap_or_default();
         let written: ProjectDocument = match serde_path_to_error::deserialize(&document.value) {
             Ok(written) => written,
