@@ -18,6 +18,7 @@ use crate::report::Command;
 use crate::value::RecordKey;
 
 mod apply;
+mod bind;
 mod capture;
 mod entity;
 mod fields;
@@ -28,6 +29,7 @@ mod reference;
 mod run;
 mod tally;
 
+pub use bind::{BindError, Binding, bind, row_columns};
 pub use entity::{Entity, EntityField, FieldCodec, NewRow, Reference};
 pub use run::Run;
 
