@@ -1,10 +1,11 @@
 //! The Notion API: requests and answers as values, and the thin half that sends them.
 //!
-//! Pure: [`id`], [`operation`], [`request`], [`wire`], [`retry`], [`pace`], [`webhook`]. They decide what is
+//! Pure: [`codec`], [`id`], [`operation`], [`request`], [`wire`], [`retry`], [`pace`], [`webhook`]. They decide what is
 //! sent, when, and what an answer means; none opens a socket or reads a clock. [`transport`] and
 //! [`turnstile`] send and wait, and [`client`] joins the two halves.
 
 pub mod client;
+pub mod codec;
 pub mod error;
 pub mod id;
 pub mod listing;
