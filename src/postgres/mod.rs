@@ -13,6 +13,7 @@ pub mod facts;
 pub mod grants;
 pub mod introspect;
 mod profile;
+mod role;
 pub mod sql;
 mod transaction;
 
@@ -21,4 +22,5 @@ pub use error::{PostgresError, SqlFailure};
 pub use facts::column_facts;
 pub use introspect::{introspect, introspect_all, list_tables};
 pub use profile::{EntityTable, ProfileDatabase, migrate_state, state_version};
+pub use role::current_role;
 pub use transaction::{Purpose, begin};
