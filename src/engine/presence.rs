@@ -157,7 +157,11 @@ impl Work<'_> {
                         now,
                     );
                     frozen.retry_at = None;
-                    frozen.digest = super::fields::columns_digest(entity, &row.columns);
+                    frozen.met_with.postgres = field
+                        .codec
+                        .row_value(&row.columns)
+                        .ok()
+                        .map(|value| super::fields::value_digest(&value));
                     link.troubles.push(frozen);
                 }
             }
@@ -206,7 +210,7 @@ impl Work<'_> {
                 let now = self.engine.clock.now();
                 let message = format!("Notion refuses the page ({code}): {message}");
                 let mut refused = trouble(ErrorCode::PageRefused, None, &message, now);
-                refused.digest = super::fields::columns_digest(entity, &row.columns);
+                refused.met_with.postgres = Some(super::fields::columns_digest(entity, &row.columns));
                 link.look_again_at = refused.retry_at;
                 link.troubles.push(refused);
                 self.tally.troubles(entity, &link);
