@@ -30,3 +30,4 @@ pub mod simulator;
 pub mod store;
 pub mod template;
 pub mod value;
+pub mod yaml;

@@ -1,3 +1,7 @@
 //! The `frames-sync` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    frames_sync::cli::main()
+}

@@ -1,1 +1,165 @@
-//! The command line.
+//! The command line: arguments in, an exit code out.
+//!
+//! The library below never prints; everything a person or a program reads goes through [`Terminal`]. Standard output
+//! is data, standard error is talk.
+
+pub mod commands;
+mod context;
+mod error;
+mod live;
+mod terminal;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+pub use error::{Exit, Failure};
+pub use terminal::Terminal;
+
+/// Keeps PostgreSQL tables and Notion databases in step, in both directions, from YAML mappings.
+#[derive(Debug, Parser)]
+#[command(name = "frames-sync", version, propagate_version = true, max_term_width = 100)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The project file; by default `frames-sync.yaml` in this folder or the nearest parent.
+    #[arg(long, global = true, value_name = "FILE", env = "FRAMES_SYNC_PROJECT")]
+    pub project: Option<PathBuf>,
+    /// A profile to work on; may be repeated. By default the project's `default_profile`.
+    #[arg(short, long = "profile", global = true, value_name = "NAME")]
+    pub profiles: Vec<String>,
+    /// Work on every profile.
+    #[arg(long, global = true, conflicts_with = "profiles")]
+    pub all_profiles: bool,
+    /// How results are printed on standard output.
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+    /// How talk is printed on standard error.
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// Say more: -v decisions, -vv every request.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say only what went wrong.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Whether to use colours.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+    /// GitHub workflow commands; `validate` only.
+    Github,
+    /// SARIF 2.1.0; `validate` only.
+    Sarif,
+}
+
+/// How talk is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Whether to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// Where a terminal shows them, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a project file, an example mapping, `.env.example` and the schemas.
+    Init(commands::init::Init),
+    /// Write a mapping from a live table.
+    Generate(commands::generate::Generate),
+    /// Check the project and its mappings, and say everything that is wrong at once.
+    Validate(commands::validate::Validate),
+    /// Print a JSON Schema.
+    Schema(commands::schema::Schema),
+    /// Serve a simulated Notion on this machine, for tests.
+    SimulateNotion(commands::simulate_notion::SimulateNotion),
+    /// Print a script that completes commands in a shell.
+    Completions(commands::completions::Completions),
+}
+
+impl Command {
+    /// Whether the command prints in a format.
+    fn knows(&self, format: Format) -> bool {
+        match format {
+            Format::Text | Format::Json => true,
+            Format::Github | Format::Sarif => matches!(self, Command::Validate(_)),
+        }
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let is_help = error.exit_code() == 0;
+            // Where not even this can be printed there is nobody left to tell.
+            let _ = error.print();
+            return if is_help {
+                Exit::Done.into()
+            } else {
+                Exit::Usage.into()
+            };
+        }
+    };
+    let terminal = Terminal::new(&cli.global);
+    match run(cli, &terminal) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            terminal.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli, terminal: &Terminal) -> Result<Exit, Failure> {
+    if !cli.command.knows(cli.global.format) {
+        let mut command = Cli::command();
+        let error = command.error(
+            clap::error::ErrorKind::InvalidValue,
+            "only `validate` prints the formats `github` and `sarif`",
+        );
+        return Err(Failure::usage(error.render().to_string()));
+    }
+    match cli.command {
+        Command::Init(command) => command.run(terminal),
+        Command::Generate(command) => command.run(&cli.global, terminal),
+        Command::Validate(command) => command.run(&cli.global, terminal),
+        Command::Schema(command) => command.run(terminal),
+        Command::SimulateNotion(command) => command.run(terminal),
+        Command::Completions(command) => command.run(terminal),
+    }
+}

@@ -1,1 +1,3 @@
 //! The sample FRAMES data, and the story that `demo` tells.
+
+pub mod sample;

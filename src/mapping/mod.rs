@@ -8,11 +8,20 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::schema::{PropertyType, TableName};
+use crate::template::Template;
 use crate::value::Conversion;
 
+pub mod document;
+pub mod generate;
+mod live;
+mod parse;
 mod predicate;
+mod validate;
 
+pub use live::{LiveTable, check_table, columns_of_interest, columns_of_interest_in};
+pub use parse::{Parsed, parse, schema};
 pub use predicate::{Comparison, Literal, Predicate};
+pub use validate::{Scene, validate, validate_together};
 
 /// One entity: a table, a Notion database, and how their fields meet.
 #[derive(Clone, Debug)]
@@ -33,8 +42,10 @@ pub struct Mapping {
     pub fields: Vec<Field>,
     /// The views to make.
     pub views: Vec<View>,
-    /// Values for inserted rows that the page does not carry: column and template.
-    pub new_row: Vec<(String, String)>,
+    /// Values for inserted rows that the page does not carry.
+    pub new_row: Vec<Assignment>,
+    /// What is written to a row whose page was trashed, with [`OnPageTrash::SoftDelete`].
+    pub soft_delete: Vec<Assignment>,
     /// What happens to records that come and go.
     pub presence: PresencePolicies,
     /// How a conflict of last writes is settled.
@@ -47,8 +58,8 @@ pub struct Mapping {
     pub guards: Guards,
     /// Whether rows whose scope column is NULL are in a profile's scope.
     pub null_scope: NullScope,
-    /// How long a page made by a person must rest before a row is made of it.
-    pub create_grace: Duration,
+    /// How long a page made by a person must rest before a row is made of it; `None`: as the profile says.
+    pub create_grace: Option<Duration>,
 }
 
 /// The database as people see it.
@@ -131,7 +142,25 @@ pub enum Source {
     /// A column of the row.
     Column(String),
     /// Text computed from the row; one-way.
-    Template(String),
+    Template(Template),
+}
+
+/// A column and the value it is given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assignment {
+    /// The column.
+    pub column: String,
+    /// The value.
+    pub value: Assigned,
+}
+
+/// A value that a mapping gives a column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Assigned {
+    /// As written: null, a boolean, a number.
+    Literal(serde_json::Value),
+    /// Computed from the row, the page's values and `vars`.
+    Template(Template),
 }
 
 /// A property's type and the settings that belong to it.

@@ -14,6 +14,7 @@ pub mod file;
 pub mod guard;
 mod operation;
 pub mod order;
+pub mod schema_change;
 
 pub use operation::{FieldChange, Operation, OperationKind, operations};
 

@@ -1,0 +1,8 @@
+//! One file for each command: its arguments, and what it does.
+
+pub mod completions;
+pub mod generate;
+pub mod init;
+pub mod schema;
+pub mod simulate_notion;
+pub mod validate;

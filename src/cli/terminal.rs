@@ -1,0 +1,124 @@
+//! Where output goes: data to standard output, talk to standard error.
+
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+
+use anstream::AutoStream;
+
+use super::{ColorChoice, Failure, Format, Global, LogFormat};
+use crate::diagnostic::Color;
+
+/// The two streams, with what the user said about them.
+#[derive(Clone, Debug)]
+pub struct Terminal {
+    format: Format,
+    log_format: LogFormat,
+    color: anstream::ColorChoice,
+    quiet: bool,
+    verbose: u8,
+}
+
+impl Terminal {
+    /// The streams as the global options want them.
+    pub fn new(global: &Global) -> Self {
+        let color = match global.color {
+            ColorChoice::Auto => anstream::ColorChoice::Auto,
+            ColorChoice::Always => anstream::ColorChoice::Always,
+            ColorChoice::Never => anstream::ColorChoice::Never,
+        };
+        Self {
+            format: global.format,
+            log_format: global.log_format,
+            color,
+            quiet: global.quiet,
+            verbose: global.verbose,
+        }
+    }
+
+    /// How results are printed.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether findings carry colours on standard output.
+    pub fn stdout_color(&self) -> Color {
+        match AutoStream::new(std::io::stdout(), self.color).current_choice() {
+            anstream::ColorChoice::Never => Color::Plain,
+            _ => Color::Ansi,
+        }
+    }
+
+    /// Prints a line of data. A reader that went away is no error.
+    pub fn data(&self, line: impl Display) {
+        let mut stream = AutoStream::new(std::io::stdout().lock(), self.color);
+        let _ = writeln!(stream, "{line}");
+    }
+
+    /// Prints text that ends its own lines.
+    pub fn text(&self, text: impl Display) {
+        let mut stream = AutoStream::new(std::io::stdout().lock(), self.color);
+        let _ = write!(stream, "{text}").and_then(|()| stream.flush());
+    }
+
+    /// Prints one JSON object.
+    pub fn json(&self, value: &impl serde::Serialize) {
+        let mut stream = std::io::stdout().lock();
+        let _ = serde_json::to_writer_pretty(&mut stream, value);
+        let _ = writeln!(stream);
+    }
+
+    /// Says something that is not data, unless the user wants quiet.
+    pub fn say(&self, line: impl Display) {
+        if !self.quiet {
+            self.talk("info", &line);
+        }
+    }
+
+    /// Says something to those who asked for more.
+    pub fn detail(&self, line: impl Display) {
+        if self.verbose > 0 {
+            self.talk("debug", &line);
+        }
+    }
+
+    /// Says why the command failed, and what can be done about it.
+    pub fn failure(&self, failure: &Failure) {
+        match self.log_format {
+            LogFormat::Json => {
+                let line = serde_json::json!({
+                    "level": "error", "message": failure.message, "hints": failure.hints,
+                });
+                let _ = writeln!(std::io::stderr().lock(), "{line}");
+            }
+            LogFormat::Text => {
+                let mut stream = AutoStream::new(std::io::stderr().lock(), self.color);
+                let message = failure
+                    .message
+                    .strip_prefix("error: ")
+                    .unwrap_or(&failure.message);
+                let _ = writeln!(stream, "\u{1b}[1;31merror\u{1b}[0m: {}", message.trim_end());
+                for hint in &failure.hints {
+                    let _ = writeln!(stream, "  \u{1b}[1;36mhelp\u{1b}[0m: {hint}");
+                }
+            }
+        }
+    }
+
+    /// Whether a person looks at standard error.
+    pub fn is_interactive(&self) -> bool {
+        std::io::stderr().is_terminal() && !self.quiet && self.log_format == LogFormat::Text
+    }
+
+    fn talk(&self, level: &str, line: &impl Display) {
+        match self.log_format {
+            LogFormat::Json => {
+                let line = serde_json::json!({ "level": level, "message": line.to_string() });
+                let _ = writeln!(std::io::stderr().lock(), "{line}");
+            }
+            LogFormat::Text => {
+                let mut stream = AutoStream::new(std::io::stderr().lock(), self.color);
+                let _ = writeln!(stream, "{line}");
+            }
+        }
+    }
+}

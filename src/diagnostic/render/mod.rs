@@ -1,0 +1,11 @@
+//! Findings as text, JSON, GitHub commands and SARIF.
+
+mod github;
+mod json;
+mod sarif;
+mod text;
+
+pub use github::github;
+pub use json::{Finding, ValidateReport, json};
+pub use sarif::sarif;
+pub use text::{Color, text};
