@@ -150,6 +150,7 @@ impl Work<'_> {
                 .filter_map(|link| link.page.clone().map(|page| (page, link)))
                 .collect();
             for page in batch.pages {
+                let page = entity.canonical(page);
                 edited_until = edited_until.max(Some(page.last_edited_time));
                 if !listed.insert(page.id.clone()) {
                     continue;

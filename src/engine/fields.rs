@@ -17,6 +17,7 @@ use crate::journal::{
     Act, AuditEntry, Conflict, ConflictStatus, Intent, IntentKind, IntentStatus, Kept, Outcome, SentField,
     Trouble,
 };
+use crate::mapping::Direction;
 use crate::ports::{
     Commit, CommitOutcome, Link, Page, PageWrite, PagesError, Priority, PropertyRead, Record, Row, RowChange,
     RowOutcome, RowWrite,
@@ -536,14 +537,15 @@ impl Work<'_> {
                 let state = next.fields.entry(field.property.clone()).or_default();
                 let held = state.bases.as_ref().map(|bases| bases.page.clone());
                 // A trigger may have stored another value: it is pushed back, once.
-                let agrees = encode(
-                    field,
-                    &row_value,
-                    &row.columns,
-                    Some(&page_value),
-                    &seen.references,
-                )
-                .is_ok_and(|encoded| shows(&page_value, &encoded));
+                let agrees = field.direction == Direction::ToPostgres
+                    || encode(
+                        field,
+                        &row_value,
+                        &row.columns,
+                        Some(&page_value),
+                        &seen.references,
+                    )
+                    .is_ok_and(|encoded| shows(&page_value, &field.codec.canonical_page(encoded)));
                 state.force_push = !agrees;
                 owed |= !agrees;
                 state.bases = Some(Bases {
@@ -680,7 +682,10 @@ impl Work<'_> {
             let (row, held) = self.both_values(entity, seen, &decision.property);
             fields.push(SentField {
                 property: decision.property.clone(),
-                sent: value.clone(),
+                sent: entity.field(&decision.property).map_or_else(
+                    || value.clone(),
+                    |field| field.codec.canonical_page(value.clone()),
+                ),
                 from_row: row,
                 replaces: held,
             });
@@ -719,7 +724,7 @@ impl Work<'_> {
             .update(&entity.name, &page.id, &write, priority)
             .await
         {
-            Ok(answer) => answer,
+            Ok(answer) => entity.canonical(answer),
             Err(error) => return self.push_failed(entity, link, intent, error).await,
         };
         let now = self.engine.clock.now();
@@ -776,7 +781,7 @@ impl Work<'_> {
                 // A long list comes back cut short; it was accepted as sent.
                 _ => sent.sent.clone(),
             };
-            if !shows(&read, &sent.sent) {
+            if !sent.sent.is_empty() && !shows(&read, &sent.sent) {
                 link.troubles.push(trouble(
                     ErrorCode::CodecUnstable,
                     Some(field.property.clone()),

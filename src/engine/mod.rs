@@ -19,6 +19,7 @@ use crate::value::RecordKey;
 
 mod apply;
 mod capture;
+mod codec;
 mod entity;
 mod fields;
 mod observe;
@@ -28,6 +29,7 @@ mod reference;
 mod run;
 mod tally;
 
+pub use codec::BoundCodec;
 pub use entity::{Entity, EntityField, FieldCodec, NewRow, Reference};
 pub use run::Run;
 
