@@ -3,5 +3,6 @@
 mod bad_answers;
 mod listing;
 mod script;
+mod setup;
 mod throttling;
 mod writes;
