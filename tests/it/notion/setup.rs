@@ -38,14 +38,14 @@ fn frames() -> Vec<Mapping> {
     files.iter().map(|file| mapping(file)).collect()
 }
 
-struct World {
-    simulator: Simulator,
-    client: Client,
-    parent: PageId,
+pub(super) struct World {
+    pub(super) simulator: Simulator,
+    pub(super) client: Client,
+    pub(super) parent: PageId,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let simulator = Simulator::start(Options::default()).unwrap();
         let mut settings = Settings::new(simulator.tokens[0].clone().into());
         settings.base_url.clone_from(&simulator.base_url);
