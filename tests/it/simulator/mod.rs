@@ -1,5 +1,7 @@
 //! The simulator over HTTP, each exchange held against Notion's OpenAPI document.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps in vain fails")]
+
 mod api;
 mod faults;
 mod people;
