@@ -22,9 +22,11 @@ impl FieldCodec {
             None => self.column_of(nt, around)?,
             Some(Conversion::Map(pairs)) => {
                 let unmapped = |word: &str| {
-                    let pair = pairs.iter().find(|(_, property)| property == word);
-                    pair.map(|(column, _)| column.clone())
-                        .ok_or(CodecError::from(CodecCode::Unmapped))
+                    let mut entries = pairs.iter().filter(|(_, property)| property == word);
+                    match (entries.next(), entries.next()) {
+                        (Some((column, _)), None) => Ok(column.clone()),
+                        _ => Err(CodecError::from(CodecCode::Unmapped)),
+                    }
                 };
                 match nt {
                     Value::Choices(choices) => {

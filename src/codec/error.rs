@@ -89,8 +89,8 @@ codes! {
     NotOfType = "not_of_type", "the value does not read as the other side's type";
     /// Nothing, where the column refuses NULL.
     NullRefused = "null_refused", "the property is empty and the column refuses NULL";
-    /// A value that a `map` conversion does not list.
-    Unmapped = "unmapped", "the value is not listed in the conversion's map";
+    /// A value that a `map` conversion does not list, or on the way back lists twice.
+    Unmapped = "unmapped", "the conversion's map does not say what becomes of the value";
     /// A template that could not be rendered for this value.
     TemplateFailed = "template_failed", "the conversion's template failed for this value";
     /// A time of day for a column of days.

@@ -33,7 +33,7 @@ mod zone;
 mod tests;
 
 pub use error::{CodecCode, CodecError};
-pub use zone::parse_notion_date;
+pub use zone::{is_time_zone, parse_notion_date};
 
 /// Everything about a field that decides how its values cross.
 #[derive(Clone, Debug)]

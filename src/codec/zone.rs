@@ -16,6 +16,11 @@ pub(super) fn zone(name: &str) -> Option<TimeZone> {
     }
 }
 
+/// Whether a name or an offset stands for a zone, as `time_zone` in a mapping must.
+pub fn is_time_zone(name: &str) -> bool {
+    zone(name).is_some()
+}
+
 /// The instant a clock in that zone showed; the earlier of two, and past a gap by as much as the clock jumped.
 pub(super) fn instant(date_time: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     zone.to_ambiguous_timestamp(date_time).compatible().ok()

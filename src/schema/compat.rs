@@ -415,6 +415,12 @@ fn computed(class: Class, property: PropertyType, conversion: Option<ConversionK
             "a `text` column holds it",
         ),
         Some(ConversionKind::TemplateBothWays) if fits => COMPUTED,
+        Some(ConversionKind::Iso8601)
+            if class == Class::Text
+                && matches!(property, PropertyType::CreatedTime | PropertyType::LastEditedTime) =>
+        {
+            COMPUTED
+        }
         Some(_) => refused(
             "a computed property takes no conversion but templates",
             "drop the conversion",

@@ -7,7 +7,8 @@ use crate::template::Template;
 /// How values change on the way between a column and a property.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Conversion {
-    /// One text for another: the column's text and the property's, each unique.
+    /// One text for another: the column's text, each once, and the property's; a property's text that stands twice
+    /// has no way back.
     Map(Vec<(String, String)>),
     /// The property shows the column's number times this.
     Scale(f64),
@@ -82,7 +83,7 @@ impl ConversionKind {
 /// What is wrong with a conversion's settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConversionFault {
-    /// Two entries of a map share a side, so that the way there or back is not known.
+    /// Two entries of a map share a column value, so that the way there is not known.
     #[error("`{0}` stands twice in the map")]
     MapAmbiguous(String),
     /// A map without entries.
@@ -125,13 +126,10 @@ impl Conversion {
     pub fn check(&self) -> Result<(), ConversionFault> {
         match self {
             Self::Map(pairs) => {
-                let (mut columns, mut properties) = (BTreeSet::new(), BTreeSet::new());
-                for (column, property) in pairs {
+                let mut columns = BTreeSet::new();
+                for (column, _) in pairs {
                     if !columns.insert(column) {
                         return Err(ConversionFault::MapAmbiguous(column.clone()));
-                    }
-                    if !properties.insert(property) {
-                        return Err(ConversionFault::MapAmbiguous(property.clone()));
                     }
                 }
                 if pairs.is_empty() {

@@ -101,7 +101,7 @@ fn every_kind_has_a_name_of_its_own() {
 }
 
 #[test]
-fn conversions_with_no_way_back_are_faults() {
+fn conversions_that_cannot_work_are_faults() {
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
     assert!(
         Conversion::Map(vec![pair("a", "A"), pair("b", "B")])
@@ -109,8 +109,8 @@ fn conversions_with_no_way_back_are_faults() {
             .is_ok()
     );
     assert_eq!(
-        Conversion::Map(vec![pair("a", "A"), pair("b", "A")]).check(),
-        Err(ConversionFault::MapAmbiguous("A".to_owned()))
+        Conversion::Map(vec![pair("a", "A"), pair("a", "B")]).check(),
+        Err(ConversionFault::MapAmbiguous("a".to_owned()))
     );
     assert_eq!(
         Conversion::Scale(0.0).check(),
