@@ -3,4 +3,5 @@
 mod engine;
 mod notion;
 mod postgres;
+mod simulator;
 mod support;
