@@ -1,3 +1,20 @@
 //! PostgreSQL: the catalog, typed rows, change capture.
+//!
+//! Every value travels as text in a form that [`sql::select_expression`] documents, and is bound; every
+//! identifier passes [`sql::quoted`]. Everything runs inside a transaction that [`transaction`] opens, for that
+//! is what works behind a pooler in transaction mode, and where session settings cannot change a value's text.
 
 pub mod codec;
+pub mod connect;
+mod constraint;
+pub mod error;
+pub mod facts;
+pub mod introspect;
+pub mod sql;
+mod transaction;
+
+pub use connect::{ConnectOptions, connect};
+pub use error::{PostgresError, Retry, SqlFailure};
+pub use facts::column_facts;
+pub use introspect::{introspect, introspect_all, list_tables};
+pub use transaction::{Purpose, begin};

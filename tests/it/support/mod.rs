@@ -1,1 +1,7 @@
-//! The harness: databases, simulators and projects for tests.
+//! The harness: a database for each test, and a project folder to run the built binary in.
+
+mod database;
+mod project;
+
+pub(crate) use database::TestDatabase;
+pub(crate) use project::TestProject;

@@ -1,0 +1,119 @@
+//! Scopes as SQL.
+
+use crate::mapping::{Comparison, Literal, Predicate};
+use crate::schema::{PgType, TableSchema};
+
+use super::super::PostgresError;
+use super::{Statement, quoted};
+
+/// Adds a condition over a table's columns, in parentheses, every literal bound as a value of its column's type.
+///
+/// # Errors
+/// [`PostgresError::UnknownColumn`] when the table does not have a column, or its name is none.
+pub fn push_predicate(
+    statement: &mut Statement,
+    predicate: &Predicate,
+    table: &TableSchema,
+) -> Result<(), PostgresError> {
+    statement.push("(");
+    match predicate {
+        Predicate::All(parts) if parts.is_empty() => {
+            statement.push("true");
+        }
+        Predicate::Any(parts) if parts.is_empty() => {
+            statement.push("false");
+        }
+        Predicate::All(parts) => {
+            statement.push_list(" and ", parts, |statement, part| {
+                push_predicate(statement, part, table)
+            })?;
+        }
+        Predicate::Any(parts) => {
+            statement.push_list(" or ", parts, |statement, part| {
+                push_predicate(statement, part, table)
+            })?;
+        }
+        Predicate::IsNull { column, null } => {
+            known(table, column)?;
+            statement
+                .push_name(column)?
+                .push(if *null { " is null" } else { " is not null" });
+        }
+        Predicate::Compare {
+            column,
+            comparison,
+            value,
+        } => push_comparison(statement, table, column, *comparison, value)?,
+        Predicate::In { column, values } => {
+            let pg_type = known(table, column)?;
+            let texts: Vec<String> = values.iter().filter_map(literal_text).collect();
+            if texts.is_empty() {
+                statement.push("false");
+            } else {
+                statement.push_name(column)?.push(" in (");
+                statement.push_list(", ", texts, |statement, text| {
+                    statement.push_value(Some(text), pg_type);
+                    Ok(())
+                })?;
+                statement.push(")");
+            }
+            if values.contains(&Literal::Null) {
+                statement.push(" or ").push_name(column)?.push(" is null");
+            }
+        }
+    }
+    statement.push(")");
+    Ok(())
+}
+
+fn push_comparison(
+    statement: &mut Statement,
+    table: &TableSchema,
+    column: &str,
+    comparison: Comparison,
+    value: &Literal,
+) -> Result<(), PostgresError> {
+    let pg_type = known(table, column)?;
+    let Some(text) = literal_text(value) else {
+        match comparison {
+            Comparison::Equal => statement.push_name(column)?.push(" is null"),
+            Comparison::NotEqual => statement.push_name(column)?.push(" is not null"),
+            // NULL is neither above nor below anything.
+            _ => statement.push("false"),
+        };
+        return Ok(());
+    };
+    statement.push_name(column)?;
+    statement.push(match comparison {
+        Comparison::Equal => " = ",
+        Comparison::NotEqual => " is distinct from ",
+        Comparison::Less => " < ",
+        Comparison::LessOrEqual => " <= ",
+        Comparison::Greater => " > ",
+        Comparison::GreaterOrEqual => " >= ",
+    });
+    statement.push_value(Some(text), pg_type);
+    Ok(())
+}
+
+fn known<'a>(table: &'a TableSchema, column: &str) -> Result<&'a PgType, PostgresError> {
+    quoted(column)?;
+    table
+        .column(column)
+        .map(|column| &column.pg_type)
+        .ok_or_else(|| PostgresError::UnknownColumn {
+            table: table.name.clone(),
+            column: column.to_owned(),
+        })
+}
+
+/// The text that the column's type reads; `None` for NULL.
+fn literal_text(literal: &Literal) -> Option<String> {
+    match literal {
+        Literal::Null => None,
+        Literal::Bool(value) => Some(value.to_string()),
+        Literal::Integer(value) => Some(value.to_string()),
+        Literal::Number(value) => Some(value.to_string()),
+        Literal::Text(value) => Some(value.clone()),
+    }
+}

@@ -1,0 +1,285 @@
+//! Statements over the rows of one table within one scope.
+
+use crate::mapping::Predicate;
+use crate::schema::table::Column;
+use crate::schema::{PgType, TableSchema};
+use crate::value::RecordKey;
+
+use super::super::PostgresError;
+use super::{Statement, push_predicate, write_expression};
+
+/// Whether a SELECT holds its rows against other writers until the transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// It does not.
+    None,
+    /// `for no key update`: others may still refer to the rows.
+    Rows,
+}
+
+/// Writes the statements of one mapping; every name is known to be in the catalog.
+///
+/// Each SELECT answers the key columns first, then the wanted ones, each as text. Scope is in every SELECT, UPDATE
+/// and DELETE; INSERT and UPDATE answer as their last column, `in_scope`, whether the row is still in it.
+#[derive(Clone, Debug)]
+pub struct RowSql<'a> {
+    table: &'a TableSchema,
+    key: Vec<&'a Column>,
+    columns: Vec<&'a Column>,
+    scope: &'a Predicate,
+}
+
+impl<'a> RowSql<'a> {
+    /// Resolves the key and the wanted columns.
+    ///
+    /// # Errors
+    /// [`PostgresError::UnknownColumn`] for the first that the table does not have.
+    pub fn new(
+        table: &'a TableSchema,
+        key: &[String],
+        columns: &[String],
+        scope: &'a Predicate,
+    ) -> Result<Self, PostgresError> {
+        let resolve = |names: &[String]| {
+            names
+                .iter()
+                .map(|name| find(table, name))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        for column in scope.columns() {
+            find(table, column)?;
+        }
+        Ok(Self {
+            table,
+            key: resolve(key)?,
+            columns: resolve(columns)?,
+            scope,
+        })
+    }
+
+    /// The table.
+    pub fn table(&self) -> &'a TableSchema {
+        self.table
+    }
+
+    /// The key columns, in the mapping's order.
+    pub fn key(&self) -> &[&'a Column] {
+        &self.key
+    }
+
+    /// The columns that each statement answers behind the key.
+    pub fn columns(&self) -> &[&'a Column] {
+        &self.columns
+    }
+
+    /// Reads every row in scope, in key order, through a cursor called `frames_sync_rows`.
+    ///
+    /// # Errors
+    /// When a name is none.
+    pub fn declare_cursor(&self) -> Result<Statement, PostgresError> {
+        let mut statement = Statement::new("declare frames_sync_rows no scroll cursor for select ");
+        self.push_answer(&mut statement)?;
+        self.push_from(&mut statement)?;
+        statement.push(" where ");
+        push_predicate(&mut statement, self.scope, self.table)?;
+        statement.push(" order by ");
+        self.push_key_names(&mut statement)?;
+        Ok(statement)
+    }
+
+    /// Reads the rows in scope that have one of the keys, in no order.
+    ///
+    /// # Errors
+    /// When a key has another number of columns than the table's.
+    pub fn select_keys(&self, keys: &[RecordKey], lock: Lock) -> Result<Statement, PostgresError> {
+        let mut statement = Statement::new("select ");
+        self.push_answer(&mut statement)?;
+        self.push_from(&mut statement)?;
+        statement.push(" where ");
+        self.push_key_condition(&mut statement, keys)?;
+        statement.push(" and ");
+        push_predicate(&mut statement, self.scope, self.table)?;
+        if lock == Lock::Rows {
+            statement.push(" for no key update");
+        }
+        Ok(statement)
+    }
+
+    /// Reads which of the keys have a row at all, and whether it is in scope: the key columns, then `in_scope`.
+    ///
+    /// # Errors
+    /// When a key has another number of columns than the table's.
+    pub fn select_presence(&self, keys: &[RecordKey]) -> Result<Statement, PostgresError> {
+        let mut statement = Statement::new("select ");
+        self.push_columns(&mut statement, &self.key)?;
+        self.push_in_scope(&mut statement)?;
+        self.push_from(&mut statement)?;
+        statement.push(" where ");
+        self.push_key_condition(&mut statement, keys)?;
+        Ok(statement)
+    }
+
+    /// Counts the rows in scope.
+    ///
+    /// # Errors
+    /// When a name is none.
+    pub fn count(&self) -> Result<Statement, PostgresError> {
+        let mut statement = Statement::new("select pg_catalog.count(*)");
+        self.push_from(&mut statement)?;
+        statement.push(" where ");
+        push_predicate(&mut statement, self.scope, self.table)?;
+        Ok(statement)
+    }
+
+    /// Sets columns of one row in scope and answers the row as it stands then, with `in_scope`.
+    ///
+    /// # Errors
+    /// When a column is not the table's, or the key has another length.
+    pub fn update(
+        &self,
+        key: &RecordKey,
+        values: &[(String, Option<String>)],
+    ) -> Result<Statement, PostgresError> {
+        let mut statement = Statement::new("update ");
+        self.push_table(&mut statement)?;
+        statement.push(" set ");
+        statement.push_list(", ", values, |statement, (name, value)| {
+            let column = find(self.table, name)?;
+            statement
+                .push_name(name)?
+                .push(" = ")
+                .push_value(value.clone(), &column.pg_type);
+            Ok(())
+        })?;
+        statement.push(" where ");
+        self.push_key_condition(&mut statement, std::slice::from_ref(key))?;
+        statement.push(" and ");
+        push_predicate(&mut statement, self.scope, self.table)?;
+        self.push_returning(&mut statement)?;
+        Ok(statement)
+    }
+
+    /// Inserts one row and answers it as it was stored, with `in_scope`.
+    ///
+    /// # Errors
+    /// When a column is not the table's.
+    pub fn insert(&self, values: &[(String, Option<String>)]) -> Result<Statement, PostgresError> {
+        let mut statement = Statement::new("insert into ");
+        self.push_table(&mut statement)?;
+        if values.is_empty() {
+            statement.push(" default values");
+        } else {
+            statement.push(" (");
+            statement.push_list(", ", values, |statement, (name, _)| {
+                find(self.table, name)?;
+                statement.push_name(name).map(drop)
+            })?;
+            statement.push(") values (");
+            statement.push_list(", ", values, |statement, (name, value)| {
+                statement.push_value(value.clone(), &find(self.table, name)?.pg_type);
+                Ok(())
+            })?;
+            statement.push(")");
+        }
+        self.push_returning(&mut statement)?;
+        Ok(statement)
+    }
+
+    /// Deletes one row in scope and answers it as it was.
+    ///
+    /// # Errors
+    /// When the key has another length.
+    pub fn delete(&self, key: &RecordKey) -> Result<Statement, PostgresError> {
+        let mut statement = Statement::new("delete from ");
+        self.push_table(&mut statement)?;
+        statement.push(" where ");
+        self.push_key_condition(&mut statement, std::slice::from_ref(key))?;
+        statement.push(" and ");
+        push_predicate(&mut statement, self.scope, self.table)?;
+        statement.push(" returning ");
+        self.push_answer(&mut statement)?;
+        Ok(statement)
+    }
+
+    /// `(a, b) in (…)` over one parameter, a JSON array of key arrays: as many keys as there are, one plan.
+    fn push_key_condition(&self, statement: &mut Statement, keys: &[RecordKey]) -> Result<(), PostgresError> {
+        for key in keys {
+            if key.0.len() != self.key.len() {
+                return Err(PostgresError::KeyLength {
+                    table: self.table.name.clone(),
+                    expected: self.key.len(),
+                    found: key.0.len(),
+                });
+            }
+        }
+        let keys = serde_json::to_string(keys).expect("lists of texts always print as JSON");
+        statement.push("(");
+        self.push_key_names(statement)?;
+        statement.push(") in (select ");
+        statement.push_list(", ", self.key.iter().enumerate(), |statement, (index, column)| {
+            statement.push_wanted_key_part(index, &column.pg_type);
+            Ok(())
+        })?;
+        statement.push(" from pg_catalog.json_array_elements(");
+        statement.push_value(Some(keys), &PgType::Json);
+        statement.push(") as wanted (wanted_key))");
+        Ok(())
+    }
+
+    fn push_key_names(&self, statement: &mut Statement) -> Result<(), PostgresError> {
+        statement.push_list(", ", &self.key, |statement, column| {
+            statement.push_name(&column.name).map(drop)
+        })?;
+        Ok(())
+    }
+
+    fn push_answer(&self, statement: &mut Statement) -> Result<(), PostgresError> {
+        let answered: Vec<&Column> = self.key.iter().chain(&self.columns).copied().collect();
+        self.push_columns(statement, &answered)
+    }
+
+    fn push_columns(&self, statement: &mut Statement, columns: &[&Column]) -> Result<(), PostgresError> {
+        statement.push_list(", ", columns, |statement, column| {
+            statement.push_column(&column.name, &column.pg_type).map(drop)
+        })?;
+        Ok(())
+    }
+
+    fn push_in_scope(&self, statement: &mut Statement) -> Result<(), PostgresError> {
+        statement.push(", coalesce(");
+        push_predicate(statement, self.scope, self.table)?;
+        statement.push(", false) as in_scope");
+        Ok(())
+    }
+
+    fn push_returning(&self, statement: &mut Statement) -> Result<(), PostgresError> {
+        statement.push(" returning ");
+        self.push_answer(statement)?;
+        self.push_in_scope(statement)
+    }
+
+    fn push_table(&self, statement: &mut Statement) -> Result<(), PostgresError> {
+        statement.push_qualified(&self.table.name.schema, &self.table.name.name)?;
+        Ok(())
+    }
+
+    fn push_from(&self, statement: &mut Statement) -> Result<(), PostgresError> {
+        statement.push(" from ");
+        self.push_table(statement)
+    }
+}
+
+impl Statement {
+    /// Adds the key part of that index out of a JSON array called `wanted_key`.
+    fn push_wanted_key_part(&mut self, index: usize, pg_type: &PgType) {
+        self.text
+            .push_str(&write_expression(pg_type, &format!("(wanted_key ->> {index})")));
+    }
+}
+
+fn find<'a>(table: &'a TableSchema, name: &str) -> Result<&'a Column, PostgresError> {
+    table.column(name).ok_or_else(|| PostgresError::UnknownColumn {
+        table: table.name.clone(),
+        column: name.to_owned(),
+    })
+}
