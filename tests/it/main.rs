@@ -2,6 +2,7 @@
 
 mod engine;
 mod notion;
+mod codec;
 mod postgres;
 mod simulator;
 mod support;
