@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::{Failure, Global};
 use crate::diagnostic::{self, Checked, Diagnostic, Severity};
-use crate::mapping::Mapping;
 use crate::project::{self, Environment, Origin, PROJECT_FILE, Profile, Project, Schedule};
 
 /// How many profiles a command wants when none is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Selection {
+pub(crate) enum Selection {
     /// The default profile, or else all of them.
     Lenient,
     /// The default profile; it is an error when there is none.
@@ -17,12 +16,12 @@ pub enum Selection {
 }
 
 /// The folder that the command runs in.
-pub fn working_folder() -> Result<PathBuf, Failure> {
+pub(crate) fn working_folder() -> Result<PathBuf, Failure> {
     std::env::current_dir().map_err(|_| Failure::usage("the working folder cannot be read"))
 }
 
 /// The project file: the one named, or the nearest.
-pub fn find_project(global: &Global, working_folder: &Path) -> Result<Option<PathBuf>, Failure> {
+pub(crate) fn find_project(global: &Global, working_folder: &Path) -> Result<Option<PathBuf>, Failure> {
     match &global.project {
         Some(path) => {
             let path = working_folder.join(path);
@@ -43,7 +42,7 @@ pub fn find_project(global: &Global, working_folder: &Path) -> Result<Option<Pat
 }
 
 /// What a command says that needs a project and finds none.
-pub fn no_project(working_folder: &Path) -> Failure {
+pub(crate) fn no_project(working_folder: &Path) -> Failure {
     Failure::usage(format!(
         "there is no `{PROJECT_FILE}` in {} or the folders around it",
         working_folder.display()
@@ -53,12 +52,16 @@ pub fn no_project(working_folder: &Path) -> Failure {
 }
 
 /// Reads a project with the process's environment.
-pub fn load_project(file: &Path, working_folder: &Path) -> Checked<Project> {
+pub(crate) fn load_project(file: &Path, working_folder: &Path) -> Checked<Project> {
     Project::load(file, working_folder, Environment::of_process())
 }
 
 /// The names of the profiles that a command works on, each once.
-pub fn select(project: &Project, global: &Global, selection: Selection) -> Result<Vec<String>, Failure> {
+pub(crate) fn select(
+    project: &Project,
+    global: &Global,
+    selection: Selection,
+) -> Result<Vec<String>, Failure> {
     let all = || project.profile_names().map(str::to_owned).collect::<Vec<_>>();
     if global.all_profiles {
         return Ok(all());
@@ -94,7 +97,7 @@ pub fn select(project: &Project, global: &Global, selection: Selection) -> Resul
 }
 
 /// A profile's settings and where they come from, without any secret.
-pub fn describe(profile: &Profile, project: &Project) -> String {
+pub(crate) fn describe(profile: &Profile, project: &Project) -> String {
     let is_set = |set: bool| if set { "set" } else { "not set" };
     let notion = &profile.notion;
     let mut lines = vec![
@@ -127,7 +130,7 @@ pub fn describe(profile: &Profile, project: &Project) -> String {
 }
 
 /// Turns findings of a project into the failure of a command that cannot go on with them.
-pub fn refuse(findings: &[Diagnostic]) -> Option<Failure> {
+pub(crate) fn refuse(findings: &[Diagnostic]) -> Option<Failure> {
     let errors: Vec<&Diagnostic> = findings
         .iter()
         .filter(|finding| finding.severity == Severity::Error)
@@ -149,11 +152,11 @@ pub fn refuse(findings: &[Diagnostic]) -> Option<Failure> {
     Some(failure.hint("`frames-sync validate` shows every finding in its place"))
 }
 
-/// Holds a profile's mappings against its live database.
-pub fn validate_live(
-    _project: &Project,
-    _profile: &Profile,
-    _mappings: &[Mapping],
-) -> Result<Vec<Diagnostic>, Failure> {
-    Ok(Vec::new())
+/// Runs a command's asynchronous part to its end.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::world(format!("the runtime could not start: {error}")))?;
+    Ok(runtime.block_on(work))
 }

@@ -73,3 +73,15 @@ impl Failure {
         self
     }
 }
+
+/// An error's message with those of its causes, none of which holds a secret or a value.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -6,6 +6,7 @@
 pub mod commands;
 mod context;
 mod error;
+mod live;
 mod terminal;
 
 use std::path::PathBuf;
@@ -95,10 +96,16 @@ pub enum ColorChoice {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a project file, an example mapping, `.env.example` and the schemas.
+    Init(commands::init::Init),
+    /// Write a mapping from a live table.
+    Generate(commands::generate::Generate),
     /// Check the project and its mappings, and say everything that is wrong at once.
     Validate(commands::validate::Validate),
     /// Print a JSON Schema.
     Schema(commands::schema::Schema),
+    /// Serve a simulated Notion on this machine, for tests.
+    SimulateNotion(commands::simulate_notion::SimulateNotion),
     /// Print a script that completes commands in a shell.
     Completions(commands::completions::Completions),
 }
@@ -148,8 +155,11 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<Exit, Failure> {
         return Err(Failure::usage(error.render().to_string()));
     }
     match cli.command {
+        Command::Init(command) => command.run(terminal),
+        Command::Generate(command) => command.run(&cli.global, terminal),
         Command::Validate(command) => command.run(&cli.global, terminal),
         Command::Schema(command) => command.run(terminal),
+        Command::SimulateNotion(command) => command.run(terminal),
         Command::Completions(command) => command.run(terminal),
     }
 }

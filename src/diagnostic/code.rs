@@ -155,7 +155,7 @@ codes! {
         "Remove the key to get its default, or fill it."
     OutOfRange "out-of-range" Schema Error
         "A number is outside the range that a key allows."
-        "The message says the limits."
+        "The message says which limits the key has."
 
     EntityNameMismatch "entity-name-mismatch" Meaning Error
         "A mapping's `entity` is not its file's name."
@@ -366,9 +366,6 @@ codes! {
     TypeMismatch "type-mismatch" Postgres Error
         "A column's type does not fit the property's type."
         "`docs/conversions.md` lists every pair: what fits, what needs a conversion, what works one way only."
-    LossyPair "lossy-pair" Postgres Warning
-        "Notion shows less than the column holds."
-        "The column keeps its own precision as long as the meaning is not edited in Notion."
     KeyNotUnique "key-not-unique" Postgres Error
         "The key columns are not unique."
         "Two rows with one key would share one page. Add a primary key or unique index over just these columns."
@@ -411,9 +408,6 @@ codes! {
     CaptureUnusable "capture-unusable" Postgres Error
         "The way in which changes are noticed does not work on this table."
         "`capture: { updated_at: column }` needs a timestamp column; `triggers` needs an ordinary table and the right to create triggers on it."
-    NullScopeRows "null-scope-rows" Postgres Warning
-        "Rows exist whose scope column is NULL, and no profile takes them."
-        "They would never be synced. Add a profile whose variable is `null`, or say `null_scope: include`."
 
     NotionUnreachable "notion-unreachable" Notion Error
         "Notion could not be asked."

@@ -97,6 +97,14 @@ impl Diagnostic {
         self
     }
 
+    /// The name that the cure suggests in place of a misspelt one, where it is of [`did_you_mean`]'s making.
+    pub fn suggestion(&self) -> Option<&str> {
+        self.help
+            .as_deref()?
+            .strip_prefix("did you mean `")?
+            .strip_suffix("`?")
+    }
+
     /// Weighs the finding differently than its code does.
     pub fn with_severity(mut self, severity: Severity) -> Self {
         self.severity = severity;

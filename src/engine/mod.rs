@@ -1,1 +1,163 @@
-//! Observes, plans and applies, once or on every trigger.
+//! Moves values along the arrows: capture, observe, decide, plan, apply; and recover, which settles what a crash
+//! left open.
+//!
+//! The engine decides nothing by itself: it hands an [`Observation`](crate::reconcile::Observation) to
+//! [`reconcile`](crate::reconcile) and carries out the answer by the write protocols of the sync semantics,
+//! section 5. It holds no row and no page longer than one batch; what it holds of a whole entity are keys.
+//!
+//! A plan nominates records. Applying looks at each again, with one direct read of its page that serves every
+//! rule (R1), so that a lost, doubled or late nomination costs a read and nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::ports::{Clock, Pages, PagesError, Rng, Rows, RowsError, Store, StoreError};
+use crate::report::Command;
+use crate::value::RecordKey;
+
+mod apply;
+mod bind;
+mod capture;
+mod entity;
+mod fields;
+mod observe;
+mod presence;
+mod recover;
+mod reference;
+mod run;
+mod tally;
+
+pub use bind::{BindError, Binding, bind, row_columns};
+pub use entity::{Entity, EntityField, FieldCodec, NewRow, Reference};
+pub use run::Run;
+
+/// The timings of the semantics page; zero means that Notion is trusted there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// How long after it was sent a write may still be applied unseen: `W`.
+    pub settle: Duration,
+    /// The same for a create, which is looked for through the lagging index: `W_create`.
+    pub settle_create: Duration,
+    /// How far an answer may be behind: rule R2.
+    pub read_lag: Duration,
+    /// How long a page is left after a person's edit, at most.
+    pub quiet_page: Duration,
+    /// The longest a request takes.
+    pub request_timeout: Duration,
+    /// How long the lease is taken for.
+    pub lease: Duration,
+    /// The longest time between two complete listings of pages.
+    pub full_scan_every: Duration,
+    /// Records worked on at once.
+    pub concurrency: usize,
+}
+
+impl Default for Tuning {
+    /// The defaults of the contract, section 1.
+    fn default() -> Self {
+        Self {
+            settle: Duration::from_secs(120),
+            settle_create: Duration::from_secs(480),
+            read_lag: Duration::from_secs(150),
+            quiet_page: Duration::ZERO,
+            request_timeout: Duration::from_secs(60),
+            lease: Duration::from_secs(180),
+            full_scan_every: Duration::from_mins(15),
+            concurrency: 16,
+        }
+    }
+}
+
+/// What one run is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Which command: it says which sides may be written.
+    pub command: Command,
+    /// Only these entities; empty for all.
+    pub entities: Vec<String>,
+    /// Only these records; empty for all.
+    pub keys: Vec<RecordKey>,
+    /// Only these properties, by name; empty for all.
+    pub properties: Vec<String>,
+    /// Look at every page and every row, whatever the capture says.
+    pub full: bool,
+}
+
+impl Request {
+    /// Everything, by that command.
+    pub fn all(command: Command) -> Self {
+        Self {
+            command,
+            entities: Vec::new(),
+            keys: Vec::new(),
+            properties: Vec::new(),
+            full: false,
+        }
+    }
+
+    fn writes_postgres(&self) -> bool {
+        matches!(self.command, Command::Sync | Command::Pull)
+    }
+
+    fn writes_notion(&self) -> bool {
+        matches!(self.command, Command::Sync | Command::Push | Command::Setup)
+    }
+}
+
+/// One profile's engine: its entities and its ports.
+#[derive(Clone)]
+pub struct Engine {
+    /// The profile's name.
+    pub profile: String,
+    /// The entities, in the order of the project.
+    pub entities: Vec<Arc<Entity>>,
+    /// The rows.
+    pub rows: Arc<dyn Rows>,
+    /// The pages.
+    pub pages: Arc<dyn Pages>,
+    /// The memory.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance: ids only.
+    pub rng: Arc<dyn Rng>,
+    /// The timings.
+    pub tuning: Tuning,
+    /// Who holds the lease: unique to this process.
+    pub holder: String,
+}
+
+impl Engine {
+    fn new_id(&self) -> Uuid {
+        Uuid::from_u64_pair(self.rng.next_u64(), self.rng.next_u64())
+    }
+
+    fn entity(&self, name: &str) -> Option<&Arc<Entity>> {
+        self.entities.iter().find(|entity| entity.name == name)
+    }
+}
+
+/// What stops a whole profile.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Rows cannot be read.
+    #[error("reading rows failed")]
+    Rows(#[from] RowsError),
+    /// Notion cannot be used.
+    #[error("using Notion failed")]
+    Pages(#[from] PagesError),
+    /// The memory cannot be used.
+    #[error("keeping the sync state failed")]
+    Store(#[from] StoreError),
+    /// Somebody else is working on the profile.
+    #[error("another run holds the lease of profile `{profile}`")]
+    Busy {
+        /// The profile.
+        profile: String,
+    },
+    /// A saved plan no longer fits.
+    #[error(transparent)]
+    SavedPlan(#[from] crate::plan::file::SavedPlanError),
+}

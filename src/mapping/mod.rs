@@ -12,10 +12,13 @@ use crate::template::Template;
 use crate::value::Conversion;
 
 pub mod document;
+pub mod generate;
+mod live;
 mod parse;
 mod predicate;
 mod validate;
 
+pub use live::{LiveTable, check_table, columns_of_interest, columns_of_interest_in};
 pub use parse::{Parsed, parse, schema};
 pub use predicate::{Comparison, Literal, Predicate};
 pub use validate::{Scene, validate, validate_together};

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use serde_json::Value;
+use serde::Deserialize as _;
+use serde_json::{Value, json};
 
-use super::document::MappingDocument;
+use super::document::{MappingDocument, Property};
 use crate::diagnostic::{Checked, Code, Diagnostic};
 use crate::yaml::{Document, Schema};
 
@@ -28,29 +29,47 @@ pub struct Parsed {
     pub written: MappingDocument,
     /// The properties that were left out because their shape is wrong; they have findings of their own.
     pub left_out: BTreeSet<String>,
+    /// The keys of the file itself that are missing or wrong, and were left out or stood in for.
+    ///
+    /// They have findings of their own; no check may draw a conclusion from them.
+    pub assumed: BTreeSet<String>,
 }
 
 /// Holds a document against the JSON Schema, and types it.
 ///
-/// Parts that the schema refuses are left out of the typed document where the rest makes sense without them, so that
-/// later checks can go on. There is no value when a part is refused that nothing makes sense without.
+/// Parts that the schema refuses are left out of the typed document, or stood in for where nothing is optional, so
+/// that later checks can go on. A misspelt key counts as the one it was meant to be.
 pub fn parse(document: Document) -> Checked<Parsed> {
     let findings = SCHEMA.check(&document);
-    let mut value = document.value.clone();
-    let mut left_out = BTreeSet::new();
-    for finding in &findings {
-        prune(&mut value, finding, &mut left_out);
+    let mut mending = Mending {
+        value: document.value.clone(),
+        left_out: BTreeSet::new(),
+        assumed: BTreeSet::new(),
+    };
+    if !findings.is_empty() {
+        mending.mend(&findings);
     }
+    let Mending {
+        value,
+        left_out,
+        assumed,
+    } = mending;
+    let is_fine = findings.is_empty();
+    let findings: Vec<Diagnostic> = findings
+        .into_iter()
+        .filter(|finding| !document.is_doubtful(&finding.pointer))
+        .collect();
     match serde_path_to_error::deserialize(&value) {
         Ok(written) => Checked {
             value: Some(Parsed {
                 document,
                 written,
                 left_out,
+                assumed,
             }),
             findings,
         },
-        Err(error) if findings.is_empty() => {
+        Err(error) if is_fine => {
             // The schema and the types are generated from one source; should they ever part, say so with a place.
             let at = error.path().to_string().replace('.', "/");
             let finding =
@@ -61,50 +80,142 @@ pub fn parse(document: Document) -> Checked<Parsed> {
     }
 }
 
-/// Takes what a finding is about out of the value: a whole property, or the key itself.
-fn prune(value: &mut Value, finding: &Diagnostic, left_out: &mut BTreeSet<String>) {
-    let segments: Vec<String> = finding
-        .pointer
-        .split('/')
-        .skip(1)
-        .map(|part| part.replace("~1", "/").replace("~0", "~"))
-        .collect();
-    match segments.as_slice() {
-        [properties, name, inner @ ..] if properties == "properties" => {
-            // A key that is not known may go by itself; the property means the same without it.
-            if let ([key], Code::UnknownKey) = (inner, finding.code) {
-                if let Some(property) = value["properties"][name].as_object_mut() {
-                    property.remove(key);
-                }
-                return;
-            }
-            if let Some(properties) = value["properties"].as_object_mut() {
-                properties.shift_remove(name);
-                left_out.insert(name.clone());
-            }
+/// The document on its way to a shape that can be typed.
+struct Mending {
+    value: Value,
+    left_out: BTreeSet<String>,
+    assumed: BTreeSet<String>,
+}
+
+impl Mending {
+    fn mend(&mut self, findings: &[Diagnostic]) {
+        if !self.value.is_object() {
+            return;
         }
-        [top, ..] => {
-            if let Some(object) = value.as_object_mut() {
-                let is_required =
-                    matches!(top.as_str(), "entity" | "table" | "key" | "notion" | "properties");
-                match (top.as_str(), segments.as_slice()) {
-                    ("version", _) => {
-                        object.insert("version".to_owned(), Value::from(1));
-                    }
-                    ("notion", [_, key]) => {
-                        if let Some(notion) = object.get_mut("notion").and_then(Value::as_object_mut) {
-                            notion.shift_remove(key);
-                        }
-                    }
-                    _ if !is_required => {
-                        object.shift_remove(top);
-                    }
-                    _ => {}
-                }
-            }
+        // Keys first: what a misspelt one holds may be wrong as well, and is then found under its right name.
+        let (keys, values): (Vec<_>, Vec<_>) = findings
+            .iter()
+            .partition(|finding| finding.code == Code::UnknownKey);
+        for finding in keys {
+            self.rename(finding);
         }
-        [] => {}
+        for finding in values {
+            self.leave_out(&finding.pointer);
+        }
+        self.leave_out_untypable_properties();
+        self.stand_in();
     }
+
+    /// Gives a key that is not known the name it was meant to have, or takes it out.
+    fn rename(&mut self, finding: &Diagnostic) {
+        let Some((parent, key)) = finding.pointer.rsplit_once('/') else {
+            return;
+        };
+        let Some(object) = self.value.pointer_mut(parent).and_then(Value::as_object_mut) else {
+            return;
+        };
+        let key = key.replace("~1", "/").replace("~0", "~");
+        let Some(value) = object.shift_remove(&key) else {
+            return;
+        };
+        match finding.suggestion() {
+            Some(meant) => {
+                object.entry(meant).or_insert(value);
+            }
+            None => {
+                // The key may have been what its object was about; that it now says nothing is not a second mistake.
+                let has_source = object.contains_key("column") || object.contains_key("template");
+                if let Some((name, inside)) = property_at(parent)
+                    && (inside || !has_source)
+                {
+                    self.leave_out_property(name);
+                }
+            }
+        }
+    }
+
+    /// Takes out what a finding is about: a whole property, a key of `notion`, or a key of the file.
+    fn leave_out(&mut self, pointer: &str) {
+        let segments: Vec<String> = pointer
+            .split('/')
+            .skip(1)
+            .map(|part| part.replace("~1", "/").replace("~0", "~"))
+            .collect();
+        let Some(object) = self.value.as_object_mut() else {
+            return;
+        };
+        match segments.as_slice() {
+            [properties, name, ..] if properties == "properties" => self.leave_out_property(name.clone()),
+            [notion, key, ..] if notion == "notion" => {
+                if let Some(notion) = object.get_mut("notion").and_then(Value::as_object_mut) {
+                    notion.shift_remove(key);
+                }
+            }
+            // That a key is missing within it; what stands in for the key is enough.
+            [notion] if notion == "notion" && object["notion"].is_object() => {}
+            [top, ..] => {
+                object.shift_remove(top);
+                self.assumed.insert(top.clone());
+            }
+            [] => {}
+        }
+    }
+
+    fn leave_out_property(&mut self, name: String) {
+        if let Some(properties) = self.value.get_mut("properties").and_then(Value::as_object_mut) {
+            properties.shift_remove(&name);
+        }
+        self.left_out.insert(name);
+    }
+
+    /// A renamed key may hold something that its right name does not allow.
+    fn leave_out_untypable_properties(&mut self) {
+        let untypable: Vec<String> = self
+            .value
+            .get("properties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .filter(|(_, property)| Property::deserialize(*property).is_err())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in untypable {
+            self.leave_out_property(name);
+        }
+    }
+
+    /// Puts something in the place of every required key that is not there.
+    fn stand_in(&mut self) {
+        let Some(object) = self.value.as_object_mut() else {
+            return;
+        };
+        for (key, something) in [
+            ("version", json!(1)),
+            ("entity", json!("")),
+            ("table", json!("")),
+            ("key", json!("")),
+            ("notion", json!({})),
+            ("properties", json!({})),
+        ] {
+            if !object.contains_key(key) {
+                object.insert(key.to_owned(), something);
+                self.assumed.insert(key.to_owned());
+            }
+        }
+        if let Some(notion) = object["notion"].as_object_mut() {
+            notion.entry("title").or_insert(json!(""));
+        }
+    }
+}
+
+/// The name of the property that a pointer leads to or into, and whether it leads into it.
+fn property_at(pointer: &str) -> Option<(String, bool)> {
+    let path = pointer.strip_prefix("/properties/")?;
+    let (name, inside) = match path.split_once('/') {
+        Some((name, _)) => (name, true),
+        None => (path, false),
+    };
+    Some((name.replace("~1", "/").replace("~0", "~"), inside))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::error::{AnswerProblem, NotionError, Refusal, TransportError};
 use super::id::same_id;
 use super::listing::Listing;
 use super::operation::Operation;
-use super::pace::{DEFAULT_REQUESTS_PER_MINUTE, Priority};
+use super::pace::DEFAULT_REQUESTS_PER_MINUTE;
 use super::request::{self, Found, Query, Request, UploadMode};
 use super::retry::{self, Outcome, Retry};
 use super::transport::{HttpTransport, NOTION_URL, RawAnswer, Transport};
@@ -21,6 +21,7 @@ use super::turnstile::{Closed, Turnstile};
 use super::wire::{
     Block, Comment, DataSource, Database, ErrorBody, FileUpload, List, Page, PropertyItem, User, View,
 };
+use crate::ports::Priority;
 use crate::value::{DataSourceId, DatabaseId, PageId, PropertyId};
 
 /// How to reach Notion.

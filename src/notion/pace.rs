@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use crate::ports::Priority;
+
 /// The requests a minute that every plan of Notion allows.
 pub const DEFAULT_REQUESTS_PER_MINUTE: u32 = 180;
 
@@ -21,25 +23,6 @@ pub const MAX_IN_FLIGHT: usize = 32;
 /// Every how many requests the one that has waited longest goes first, whatever its priority, so that a
 /// stream of important work cannot starve the rest.
 const FAIR_TURN: u64 = 8;
-
-/// What a request is for, most urgent first.
-///
-/// Source: sync semantics, section 8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    /// Finding out what became of a write; may use the reserve.
-    Settle,
-    /// Edits on their way to Postgres.
-    Pull,
-    /// Edits on their way to Notion.
-    Push,
-    /// New pages.
-    Create,
-    /// Listings.
-    Scan,
-    /// Engine-owned properties alone.
-    Status,
-}
 
 /// The budget of one connection and the queue for it.
 ///

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::pace::{Breaker, Pacer, Priority, Ticket, Turn};
+use super::pace::{Breaker, Pacer, Ticket, Turn};
+use crate::ports::Priority;
 
 /// What every client of one token passes through before it sends.
 #[derive(Debug)]

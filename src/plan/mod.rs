@@ -14,6 +14,7 @@ pub mod file;
 pub mod guard;
 mod operation;
 pub mod order;
+pub mod schema_change;
 
 pub use operation::{FieldChange, Operation, OperationKind, operations};
 
@@ -106,7 +107,7 @@ fn report(operation: &Operation) -> OperationReport {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.

@@ -107,7 +107,12 @@ impl Project {
             return Checked::broken(findings);
         };
         mask_secrets(&mut document);
-        findings.extend(SCHEMA.check(&document));
+        let refused = SCHEMA.check(&document);
+        findings.extend(
+            refused
+                .into_iter()
+                .filter(|finding| !document.is_doubtful(&finding.pointer)),
+        );
         let root = file.parent().map(Path::to_owned).unwrap_or_default();
         let written: ProjectDocument = match serde_path_to_error::deserialize(&document.value) {
             Ok(written) => written,
@@ -217,6 +222,7 @@ impl Project {
             ),
             _ => {}
         }
+        findings.extend(self.shared_workspaces());
         let known = self.entities();
         if !known.is_empty() {
             let at_defaults = self
@@ -233,6 +239,66 @@ impl Project {
                         findings.push(self.unknown_entity(&format!("{at}/entities/{index}"), entity, &known));
                     }
                 }
+            }
+        }
+        findings
+    }
+
+    /// Warns of profiles that would fill the same databases with the same rows.
+    fn shared_workspaces(&self) -> Vec<Diagnostic> {
+        let empty = super::document::SettingsDocument::default();
+        let defaults = self.written.defaults.as_ref().unwrap_or(&empty);
+        let page = |settings: &super::document::SettingsDocument| {
+            settings
+                .notion
+                .as_ref()
+                .and_then(|notion| notion.parent_page.clone())
+        };
+        let profiles: Vec<_> = self
+            .written
+            .profiles
+            .0
+            .iter()
+            .map(|(name, settings)| {
+                let settings = settings.as_ref().unwrap_or(&empty);
+                let page = page(settings).or_else(|| page(defaults));
+                let mut vars = defaults.vars.clone().unwrap_or_default();
+                vars.extend(settings.vars.clone().unwrap_or_default());
+                (name, page, vars, &settings.entities)
+            })
+            .collect();
+        let mut findings = Vec::new();
+        for (index, (name, page, vars, entities)) in profiles.iter().enumerate() {
+            // A page that depends on the profile's name differs by itself.
+            let Some(page) = page.as_ref().filter(|page| !page.contains("profile.name")) else {
+                continue;
+            };
+            let twin = profiles[..index]
+                .iter()
+                .find(|(_, other_page, other_vars, other_entities)| {
+                    other_page.as_ref() == Some(page)
+                        && other_vars == vars
+                        && match (entities, other_entities) {
+                            (Some(mine), Some(theirs)) => mine.iter().any(|entity| theirs.contains(entity)),
+                            _ => true,
+                        }
+                });
+            if let Some((twin, ..)) = twin {
+                let at = crate::yaml::pointer("/profiles", name);
+                let label = self
+                    .document
+                    .key_label(&crate::yaml::pointer("/profiles", twin), "the same as this");
+                findings.push(
+                    self.document
+                        .key_finding(
+                            Code::SharedWorkspaceScope,
+                            &at,
+                            format!("profiles `{twin}` and `{name}` fill one page with the same rows"),
+                            "not told apart",
+                        )
+                        .also(label)
+                        .help("give them other `vars`, another `parent_page`, or other `entities`"),
+                );
             }
         }
         findings

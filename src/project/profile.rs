@@ -179,6 +179,7 @@ impl<'a> Rendering<'a> {
         let (own, defaults) = (self.own, self.defaults);
         let database_url = self.database_url();
         let notion = self.notion();
+        self.everything_needed();
         let state_schema = match self.pick(&own.state_schema, &defaults.state_schema, "state_schema") {
             Some((at, name)) => self
                 .text(&at, &name.0)
@@ -208,6 +209,43 @@ impl<'a> Rendering<'a> {
             state_schema,
             audit_table,
             tuning: self.tuning(),
+        }
+    }
+
+    /// Reports the settings that nobody wrote and no command that reaches out can do without.
+    fn everything_needed(&mut self) {
+        if self.secrets == Secrets::Optional {
+            return;
+        }
+        let writes = |key: fn(&NotionAccessDocument) -> &Option<String>| {
+            [self.own, self.defaults].into_iter().any(|settings| {
+                settings
+                    .notion
+                    .as_ref()
+                    .is_some_and(|notion| key(notion).is_some())
+            })
+        };
+        let settings = [
+            (
+                "database_url",
+                self.own.database_url.is_some() || self.defaults.database_url.is_some(),
+            ),
+            ("notion.token", writes(|notion| &notion.token)),
+            ("notion.parent_page", writes(|notion| &notion.parent_page)),
+        ];
+        let at = pointer("/profiles", self.name);
+        for (setting, _) in settings.into_iter().filter(|(_, is_written)| !is_written) {
+            self.findings.push(
+                self.project
+                    .document
+                    .key_finding(
+                        Code::MissingKey,
+                        &at,
+                        format!("profile `{}` has no `{setting}`", self.name),
+                        format!("`{setting}` is required here or in `defaults`"),
+                    )
+                    .help("take it from a variable, such as `\"{{ env.DATABASE_URL }}\"`"),
+            );
         }
     }
 

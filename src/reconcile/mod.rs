@@ -18,7 +18,7 @@ mod tests;
 
 pub use observation::{
     Bases, EntityPolicy, Fault, FieldError, FieldFacts, FieldState, Label, LinkFacts, Observation, PageFacts,
-    PageState, PastValue, Phase, RowState, Sent, Side, Sides, WriteStreak,
+    PageState, PastValue, Phase, RowState, Sent, Side, Sides,
 };
 pub use presence::{Case, Presence, PresenceAction};
 pub use reason::Reason;

@@ -105,9 +105,6 @@ pub struct FieldState {
     /// When a change on each side was first seen that is not settled yet.
     #[serde(default)]
     pub changed_at: Sides<Option<OffsetDateTime>>,
-    /// How often the engine wrote the field the same way with no edit by a person in between.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub streak: Option<WriteStreak>,
 }
 
 /// A value that a page held until an instant.
@@ -117,17 +114,6 @@ pub struct PastValue {
     pub value: Value,
     /// When it was known to be replaced, on the database's clock.
     pub until: OffsetDateTime,
-}
-
-/// Writes of one field in one direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WriteStreak {
-    /// The side that was written.
-    pub side: Side,
-    /// How often.
-    pub count: u32,
-    /// When the first of them was.
-    pub since: OffsetDateTime,
 }
 
 /// Why a field cannot be compared or written.

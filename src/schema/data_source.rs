@@ -123,3 +123,14 @@ pub struct OptionGroup {
     /// The ids of its options.
     pub option_ids: Vec<String>,
 }
+
+/// A view of a database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewSchema {
+    /// Its id.
+    pub id: String,
+    /// The name people see.
+    pub name: String,
+    /// Notion's name for the kind of view, such as `table`.
+    pub kind: String,
+}

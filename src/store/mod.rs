@@ -1,5 +1,8 @@
 //! What the engine remembers: links, baselines, journal, conflicts, lease.
 
 mod memory;
+pub mod migrations;
+mod tables;
 
 pub use memory::MemoryStore;
+pub use tables::{StateError, StateTables};

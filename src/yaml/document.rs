@@ -1,6 +1,6 @@
 //! A JSON value that knows where each of its parts was written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -18,6 +18,7 @@ pub struct Document {
     pub value: Value,
     pub(super) keys: BTreeMap<String, Span>,
     pub(super) values: BTreeMap<String, Span>,
+    pub(super) doubtful: BTreeSet<String>,
 }
 
 impl Document {
@@ -37,6 +38,11 @@ impl Document {
     /// Whether the pointer leads to something that is written in the file.
     pub fn has(&self, pointer: &str) -> bool {
         self.values.contains_key(pointer)
+    }
+
+    /// Whether the value at a pointer was reported as ambiguous, so that nothing more is to be said about it.
+    pub fn is_doubtful(&self, pointer: &str) -> bool {
+        self.doubtful.contains(pointer)
     }
 
     /// A label under the value at a pointer. Objects and lists are shown by their key.

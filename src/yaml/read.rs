@@ -1,6 +1,6 @@
 //! From text to a document, within budgets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -25,34 +25,33 @@ const MOST_VALUES: usize = 20_000;
 /// The first finding about the encoding or size ends the reading; everything else is as for [`read`].
 pub fn read_bytes(path: impl Into<String>, bytes: Vec<u8>) -> Checked<Document> {
     let path = path.into();
-    let whole = |code, message: &str| {
-        let file = Arc::new(SourceFile::new(path.clone(), ""));
-        Checked::broken(vec![Diagnostic::new(
-            code,
-            message,
-            Label {
-                file,
-                span: 0..0,
-                text: String::new(),
-            },
-        )])
-    };
     if bytes.len() > LARGEST_FILE {
-        return whole(
-            Code::FileTooLarge,
-            &format!("the file has {} bytes; the limit is {LARGEST_FILE}", bytes.len()),
-        );
+        let label = Label {
+            file: Arc::new(SourceFile::new(path, "")),
+            span: 0..0,
+            text: String::new(),
+        };
+        // The rest of a long file was never read, so its size is not known here.
+        let message = format!("the file is larger than {} KiB", LARGEST_FILE / 1024);
+        return Checked::broken(vec![
+            Diagnostic::new(Code::FileTooLarge, message, label).help("is this the right file?"),
+        ]);
     }
     match String::from_utf8(bytes) {
         Ok(text) => read(Arc::new(SourceFile::new(path, text))),
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
-            let text = String::from_utf8_lossy(&error.into_bytes()[..valid]).into_owned();
-            let line = text.lines().count().max(1);
-            whole(
-                Code::NotUtf8,
-                &format!("the file is not UTF-8 text: byte {valid}, on line {line}"),
-            )
+            let byte = error.as_bytes().get(valid).copied().unwrap_or_default();
+            let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
+            let label = Label {
+                file: Arc::new(SourceFile::new(path, text)),
+                span: valid..valid,
+                text: "text up to here".to_owned(),
+            };
+            let message = format!("the file is not UTF-8 text: byte 0x{byte:02X} begins no character");
+            Checked::broken(vec![
+                Diagnostic::new(Code::NotUtf8, message, label).help("save the file as UTF-8"),
+            ])
         }
     }
 }
@@ -89,25 +88,20 @@ pub fn read(file: Arc<SourceFile>) -> Checked<Document> {
         file: &file,
         keys: BTreeMap::new(),
         values: BTreeMap::new(),
+        doubtful: BTreeSet::new(),
         findings: Vec::new(),
     };
     let value = reading.lower(tree, String::new());
     let Reading {
         keys,
         values,
+        doubtful,
         findings,
         ..
     } = reading;
     if value.is_null() {
-        return Checked::broken(vec![Diagnostic::new(
-            Code::EmptyDocument,
-            "the file holds no document",
-            Label {
-                file,
-                span: 0..0,
-                text: String::new(),
-            },
-        )]);
+        let span = values.get("").cloned().unwrap_or_default();
+        return Checked::broken(vec![no_document(&file, span)]);
     }
     Checked {
         value: Some(Document {
@@ -115,6 +109,7 @@ pub fn read(file: Arc<SourceFile>) -> Checked<Document> {
             value,
             keys,
             values,
+            doubtful,
         }),
         findings,
     }
@@ -197,6 +192,7 @@ struct Reading<'a> {
     file: &'a Arc<SourceFile>,
     keys: BTreeMap<String, Span>,
     values: BTreeMap<String, Span>,
+    doubtful: BTreeSet<String>,
     findings: Vec<Diagnostic>,
 }
 
@@ -218,9 +214,11 @@ impl Reading<'_> {
                 let mut object = Map::new();
                 for (key, member) in entries {
                     let member_at = pointer(&at, &key.value);
-                    self.key(&key, &member_at);
-                    let value = self.lower(member, member_at);
-                    object.entry(key.value).or_insert(value);
+                    // What a repeated key holds is not read: everything in it would be a repetition as well.
+                    if self.key(&key, &member_at) {
+                        let value = self.lower(member, member_at);
+                        object.insert(key.value, value);
+                    }
                 }
                 Value::Object(object)
             }
@@ -229,7 +227,8 @@ impl Reading<'_> {
         value
     }
 
-    fn key(&mut self, key: &Spanned<String>, at: &str) {
+    /// Notes where a key was written; whether it is the first of its name.
+    fn key(&mut self, key: &Spanned<String>, at: &str) -> bool {
         let span = span(&key.referenced);
         if let Some(first) = self.keys.get(at) {
             self.findings.push(
@@ -242,7 +241,7 @@ impl Reading<'_> {
                 .also(self.label(first.clone(), "first here"))
                 .help("remove one of the two"),
             );
-            return;
+            return false;
         }
         let raw = self.file.slice(&span);
         if is_not_text(raw) {
@@ -259,11 +258,13 @@ impl Reading<'_> {
             self.scalar(&span, at);
         }
         self.keys.insert(at.to_owned(), span);
+        true
     }
 
     fn scalar(&mut self, span: &Span, at: &str) {
         let raw = self.file.slice(span);
         if let Some(why) = ambiguity(raw) {
+            self.doubtful.insert(at.to_owned());
             self.findings.push(
                 Diagnostic::new(
                     Code::AmbiguousScalar,
@@ -348,10 +349,45 @@ fn is_not_text(raw: &str) -> bool {
             && raw.parse::<f64>().is_ok())
 }
 
+/// The finding that there is nothing to read, or only a null at a span.
+fn no_document(file: &Arc<SourceFile>, span: Span) -> Diagnostic {
+    let message = match file.slice(&span) {
+        "" => "the file holds no document",
+        _ => "the file holds nothing but null",
+    };
+    let label = Label {
+        file: file.clone(),
+        span,
+        text: String::new(),
+    };
+    Diagnostic::new(Code::EmptyDocument, message, label)
+        .help("`frames-sync generate TABLE` writes a mapping from a live table")
+}
+
+/// Where a parser's error points: by bytes where it knows them, else by line and column.
+///
+/// The scanner counts only lines and columns, in characters and from 1.
+fn place(file: &SourceFile, location: &Location) -> Span {
+    let bytes = span(location);
+    if location.span().byte_offset().is_some() && bytes.end > 0 {
+        return bytes;
+    }
+    let line = usize::try_from(location.line()).unwrap_or(1).max(1);
+    let column = usize::try_from(location.column()).unwrap_or(1).max(1);
+    let start: usize = file.text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+    let text = file.text[start..].lines().next().unwrap_or_default();
+    let offset = text
+        .char_indices()
+        .nth(column - 1)
+        .map_or(text.len(), |(at, _)| at);
+    let width = text[offset..].chars().next().map_or(0, char::len_utf8);
+    start + offset..start + offset + width
+}
+
 /// One finding for the error that ended the reading.
 fn explain(file: &Arc<SourceFile>, error: &Error) -> Diagnostic {
     let error = error.without_snippet();
-    let place = error.location().map_or(0..0, |location| span(&location));
+    let place = error.location().map_or(0..0, |location| place(file, &location));
     let label = |text: &str| Label {
         file: file.clone(),
         span: place.clone(),
@@ -378,19 +414,19 @@ fn explain(file: &Arc<SourceFile>, error: &Error) -> Diagnostic {
         )
         .help("no mapping comes near these limits; is this the right file?"),
         Error::AliasError { error, .. } => explain(file, error),
+        Error::NullIntoString { .. } => Diagnostic::new(
+            Code::NonStringKey,
+            "a key is null, which is not text",
+            label("a key must be text"),
+        )
+        .help("name the key, or put it in quotes"),
         Error::MultipleDocuments { .. } => {
             Diagnostic::new(Code::SeveralDocuments, "a second document begins", label("here"))
                 .help("move it to a file of its own")
         }
-        Error::Eof { .. } if file.text.trim_start_matches('\u{feff}').trim().is_empty() => Diagnostic::new(
-            Code::EmptyDocument,
-            "the file holds no document",
-            Label {
-                file: file.clone(),
-                span: 0..0,
-                text: String::new(),
-            },
-        ),
+        Error::Eof { .. } if file.text.trim_start_matches('\u{feff}').trim().is_empty() => {
+            no_document(file, 0..0)
+        }
         other => {
             let message = first_line(&other.to_string());
             if message.contains("tag") && file.slice(&place).starts_with('!')
@@ -403,12 +439,22 @@ fn explain(file: &Arc<SourceFile>, error: &Error) -> Diagnostic {
                 )
                 .help("variables are written as templates: `\"{{ env.NAME }}\"`");
             }
+            // Only keys are read as text and nothing else.
+            if message.contains("expected string scalar") {
+                return Diagnostic::new(
+                    Code::NonStringKey,
+                    "a key is a list or an object, which is not text",
+                    label("a key must be text"),
+                )
+                .help("name the key by one text");
+            }
             if message.contains("recursion") || message.contains("nesting") || message.contains("budget") {
                 return Diagnostic::new(
                     Code::TooComplex,
                     "the document is too large or too deep to read",
                     label("up to here"),
-                );
+                )
+                .help("no mapping comes near these limits; is this the right file?");
             }
             Diagnostic::new(
                 Code::YamlSyntax,
@@ -427,6 +473,7 @@ fn first_line(message: &str) -> String {
         Some((position, rest)) if position.starts_with("line ") => rest,
         _ => line,
     };
+    let line = line.split(" at line ").next().unwrap_or(line);
     line.trim_end_matches('.').to_owned()
 }
 

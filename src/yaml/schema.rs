@@ -8,7 +8,7 @@ use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
 use super::document::{Document, pointer};
-use crate::diagnostic::{Code, Diagnostic, did_you_mean, list, nearest};
+use crate::diagnostic::{Code, Diagnostic, did_you_mean, nearest};
 
 /// A compiled JSON Schema (Draft 2020-12).
 #[derive(Debug)]
@@ -34,6 +34,8 @@ impl Schema {
     }
 
     /// Everything about the document that the schema does not allow, each mistake once.
+    ///
+    /// Values that were found ambiguous may have findings here too; [`Document::is_doubtful`] tells them.
     pub fn check(&self, document: &Document) -> Vec<Diagnostic> {
         if self.validator.is_valid(&document.value) {
             return Vec::new();
@@ -132,7 +134,11 @@ impl Violations<'_> {
                         format!("{} is empty", self.subject(&at)),
                         "must hold something",
                     )
-                    .help("fill it, or remove the key");
+                    .help(match error.kind() {
+                        Kind::MinLength { .. } => "write at least one character",
+                        Kind::MinItems { .. } => "list at least one",
+                        _ => "write at least one key",
+                    });
                 self.findings.push(finding);
             }
             Kind::Minimum { limit }
@@ -227,22 +233,45 @@ impl Violations<'_> {
             }
             return;
         }
-        let fits_shape = |branch: &&Vec<ValidationError<'static>>| {
-            !branch.iter().any(|error| {
-                matches!(error.kind(), Kind::Type { .. }) && error.instance_path().to_string() == at
-            })
-        };
-        let meant: Vec<_> = context.iter().filter(fits_shape).collect();
+        let meant: Vec<_> = context.iter().filter(|branch| fits_shape(branch, at)).collect();
+        // A list of constants, each with a description of its own, is a `oneOf`: all of them were possible.
+        let mut constants = Vec::new();
+        for branch in &meant {
+            collect_constants(branch, at, &mut constants);
+        }
+        if instance.is_string() && !constants.is_empty() {
+            let allowed: Vec<&str> = constants.iter().map(String::as_str).collect();
+            self.unknown_value(at, instance, &allowed);
+            return;
+        }
         match meant.iter().min_by_key(|branch| branch.len()) {
             Some(branch) => self.explain_all(branch),
             None => {
-                let mut expected: Vec<String> = context
-                    .iter()
-                    .flatten()
-                    .flat_map(|error| self.allowed_types(error))
-                    .collect();
-                expected.dedup();
+                let mut expected: Vec<String> = Vec::new();
+                for branch in context {
+                    self.collect_types(branch, &mut expected);
+                }
                 self.wrong_type(at, instance, &expected);
+            }
+        }
+    }
+
+    /// The types that branches ask for, those of branches within them included, each once.
+    fn collect_types(&self, branch: &[ValidationError<'static>], into: &mut Vec<String>) {
+        for error in branch {
+            match error.kind() {
+                Kind::OneOfNotValid { context } | Kind::AnyOf { context } => {
+                    for inner in context {
+                        self.collect_types(inner, into);
+                    }
+                }
+                _ => {
+                    for name in self.allowed_types(error) {
+                        if !into.contains(&name) {
+                            into.push(name);
+                        }
+                    }
+                }
             }
         }
     }
@@ -338,20 +367,31 @@ impl Violations<'_> {
             self.wrong_type(at, instance, &["string".to_owned()]);
             return;
         };
-        let help = did_you_mean(text, allowed.iter().copied())
-            .unwrap_or_else(|| format!("one of {}", list(allowed.iter().copied())));
+        // A label stands beside the code and must stay short; a long list moves to the help line, whole.
+        const SHORT: usize = 12;
+        let all: Vec<String> = allowed.iter().map(|name| format!("`{name}`")).collect();
+        let all = all.join(", ");
+        let (label, list) = if allowed.len() <= SHORT {
+            (format!("expected {all}"), None)
+        } else {
+            (
+                format!("not one of its {} values", allowed.len()),
+                Some(format!("one of {all}")),
+            )
+        };
+        let suggestion = did_you_mean(text, allowed.iter().copied());
+        let help = match (suggestion, list) {
+            (Some(suggestion), Some(list)) => format!("{suggestion} {list}"),
+            (Some(suggestion), None) => suggestion,
+            (None, _) => format!("one of {all}"),
+        };
         let message = match last_key(at) {
             Some(key) => format!("`{text}` is not a value of `{key}`"),
             None => format!("`{text}` is not allowed here"),
         };
         let finding = self
             .document
-            .value_finding(
-                Code::UnknownValue,
-                at,
-                message,
-                format!("expected {}", list(allowed.iter().copied())),
-            )
+            .value_finding(Code::UnknownValue, at, message, label)
             .help(help);
         self.findings.push(finding);
     }
@@ -362,7 +402,8 @@ impl Violations<'_> {
         names.dedup();
         let expected = match names.as_slice() {
             [] => "something else".to_owned(),
-            [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+            [one, other] => format!("{one} or {other}"),
+            [rest @ .., last] if !rest.is_empty() => format!("{}, or {last}", rest.join(", ")),
             [only, ..] => (*only).to_owned(),
         };
         let found = match instance {
@@ -411,8 +452,9 @@ impl Violations<'_> {
         self.around(error)
             .and_then(|schema| schema.get("properties")?.get(key)?.get("description")?.as_str())
             .map(|description| {
-                let sentence = description.split_terminator('.').next().unwrap_or(description);
-                format!("`{key}`: {}", sentence.replace('\n', " "))
+                let sentence = description.split(". ").next().unwrap_or(description);
+                let sentence = sentence.trim_end_matches('.').replace('\n', " ");
+                format!("`{key}`: {sentence}")
             })
             .unwrap_or_else(|| format!("add `{key}`"))
     }
@@ -450,11 +492,7 @@ impl Violations<'_> {
             .iter()
             .filter(|finding| finding.code == Code::UnknownKey)
             .filter_map(|finding| {
-                let key = finding
-                    .help
-                    .as_deref()?
-                    .strip_prefix("did you mean `")?
-                    .strip_suffix("`?")?;
+                let key = finding.suggestion()?;
                 let (object, _) = finding.pointer.rsplit_once('/')?;
                 Some((object.to_owned(), key.to_owned()))
             })
@@ -467,6 +505,45 @@ impl Violations<'_> {
                 })
         });
         findings
+    }
+}
+
+/// Whether a value has the JSON type that a branch asks for, whatever else is wrong with it.
+fn fits_shape(branch: &[ValidationError<'static>], at: &str) -> bool {
+    !branch.iter().any(|error| {
+        error.instance_path().to_string() == at
+            && match error.kind() {
+                Kind::Type { .. } => true,
+                Kind::OneOfNotValid { context } | Kind::AnyOf { context } => {
+                    !context.iter().any(|inner| fits_shape(inner, at))
+                }
+                _ => false,
+            }
+    })
+}
+
+/// The texts that a branch, and the branches within it, would have allowed at a place.
+fn collect_constants(branch: &[ValidationError<'static>], at: &str, into: &mut Vec<String>) {
+    for error in branch {
+        if error.instance_path().to_string() != at {
+            continue;
+        }
+        match error.kind() {
+            Kind::Constant { expected_value } => into.extend(expected_value.as_str().map(str::to_owned)),
+            Kind::Enum { options } => into.extend(
+                options
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|option| option.as_str().map(str::to_owned)),
+            ),
+            Kind::OneOfNotValid { context } | Kind::AnyOf { context } => {
+                for inner in context {
+                    collect_constants(inner, at, into);
+                }
+            }
+            _ => {}
+        }
     }
 }
 

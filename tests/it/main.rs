@@ -1,5 +1,7 @@
 //! The one integration-test binary: a module for each behaviour.
 
 mod codec;
+mod engine;
+mod notion;
 mod postgres;
 mod support;

@@ -4,4 +4,5 @@ pub mod completions;
 pub mod generate;
 pub mod init;
 pub mod schema;
+pub mod simulate_notion;
 pub mod validate;

@@ -1,13 +1,13 @@
 //! `validate`: everything that is wrong with the project, at once.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 
-use super::super::context::{self, Selection};
+use crate::cli::context::{self, Selection};
+use crate::cli::live;
 use crate::cli::{Exit, Failure, Format, Global, Terminal};
-use crate::diagnostic::{self, Code, Diagnostic, Label, Severity, SourceFile};
+use crate::diagnostic::{self, Code, Diagnostic, Severity};
 use crate::mapping::Scene;
 use crate::project::{MappingFile, PROJECT_FILE, Project, Secrets, display_path, validate_files};
 
@@ -102,7 +102,7 @@ impl Validate {
             findings.extend(checked.findings.into_iter().filter(is_shown));
             if !self.offline {
                 let mappings = checked.value.unwrap_or_default();
-                let live = context::validate_live(project, &profile, &mappings)?;
+                let live = context::block_on(live::postgres_findings(project, &profile, &mappings))??;
                 let about_project = |finding: &Diagnostic| {
                     finding.primary.file.path == project.document.file.path || is_shown(finding)
                 };
@@ -249,18 +249,4 @@ fn explain(code: &str, terminal: &Terminal) -> Result<Exit, Failure> {
         ));
     }
     Ok(Exit::Done)
-}
-
-/// A finding about no file in particular.
-pub(in crate::cli) fn finding_without_place(code: Code, path: &str, message: String) -> Diagnostic {
-    let file = Arc::new(SourceFile::new(path, ""));
-    Diagnostic::new(
-        code,
-        message,
-        Label {
-            file,
-            span: 0..0,
-            text: String::new(),
-        },
-    )
 }

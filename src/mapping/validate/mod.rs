@@ -119,7 +119,15 @@ impl<'a> Check<'a> {
         })
     }
 
+    /// Whether a key of the file was missing or wrong, so that nothing can be said about it.
+    fn is_assumed(&self, key: &str) -> bool {
+        self.parsed.assumed.contains(key)
+    }
+
     fn entity(&mut self) {
+        if self.is_assumed("entity") {
+            return;
+        }
         let entity = &self.written().entity.0;
         if let Some(stem) = self.scene.file_stem.as_ref().filter(|stem| *stem != entity) {
             self.value(
@@ -133,6 +141,9 @@ impl<'a> Check<'a> {
     }
 
     fn table(&mut self) -> Option<TableName> {
+        if self.is_assumed("table") {
+            return None;
+        }
         let text = &self.written().table.0;
         let (schema, name) = text.split_once('.').unwrap_or(("public", text));
         let mut fine = true;
@@ -170,6 +181,9 @@ impl<'a> Check<'a> {
     }
 
     fn key_columns(&mut self, key: &[String]) {
+        if self.is_assumed("key") {
+            return;
+        }
         for (index, column) in key.iter().enumerate() {
             let at = if self.document().has("/key/0") {
                 format!("/key/{index}")
@@ -227,7 +241,11 @@ impl<'a> Check<'a> {
                 "write one emoji, such as `\"🚀\"`",
             );
         }
-        self.description("/notion/description", notion.description.as_deref());
+        self.description(
+            "/notion/description",
+            &notion.title.0,
+            notion.description.as_deref(),
+        );
         NotionSettings {
             title: notion.title.0.clone(),
             icon: notion.icon.clone(),
@@ -238,14 +256,14 @@ impl<'a> Check<'a> {
     }
 
     /// Notion's limit for descriptions of properties; we hold the database's to it as well.
-    fn description(&mut self, at: &str, text: Option<&str>) {
+    fn description(&mut self, at: &str, of: &str, text: Option<&str>) {
         const LONGEST: usize = 280;
         let length = text.map_or(0, |text| text.encode_utf16().count());
         if length > LONGEST {
             self.key(
                 Code::DescriptionTooLong,
                 at,
-                format!("the description has {length} characters"),
+                format!("the description of `{of}` has {length} characters"),
                 "at most 280",
                 "shorten it",
             );
@@ -288,7 +306,9 @@ impl<'a> Check<'a> {
 
     /// Whether a property of this name exists or would, had its own mistakes not kept it out.
     fn names_property(&self, fields: &[Field], name: &str) -> bool {
-        fields.iter().any(|field| field.property == name) || self.parsed.left_out.contains(name)
+        fields.iter().any(|field| field.property == name)
+            || self.parsed.left_out.contains(name)
+            || self.is_assumed("properties")
     }
 }
 
@@ -330,7 +350,7 @@ fn is_icon(text: &str) -> bool {
     text.starts_with("https://")
         || (!text.is_empty()
             && text.chars().count() <= 12
-            && text.chars().any(|c| !c.is_ascii())
+            && !text.is_ascii()
             && !text.chars().any(|c| c.is_alphabetic() || c.is_whitespace()))
 }
 

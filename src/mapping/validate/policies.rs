@@ -76,7 +76,7 @@ impl Check<'_> {
         };
         let inserts = written.on_page_create == Some(OnPageCreate::InsertRow);
         if !inserts {
-            if written.new_row.is_some() {
+            if written.new_row.is_some() && !self.is_assumed("on_page_create") {
                 self.key(
                     Code::NewRowUnused,
                     "/new_row",
@@ -141,7 +141,7 @@ impl Check<'_> {
                 || carried(column).is_some()
                 || scope.constants().iter().any(|(fixed, _)| *fixed == column)
         };
-        if key.len() > 1 {
+        if key.len() > 1 && !self.is_assumed("new_row") {
             for column in key.iter().filter(|column| !fixed(column)) {
                 self.key(
                     Code::NewRowMissingKey,
@@ -158,6 +158,9 @@ impl Check<'_> {
     pub(super) fn soft_delete(&mut self) -> Vec<Assignment> {
         let written = self.written();
         let wanted = written.on_page_trash == Some(OnPageTrash::SoftDelete);
+        if self.is_assumed("on_page_trash") || self.is_assumed("soft_delete") {
+            return Vec::new();
+        }
         match (&written.soft_delete, wanted) {
             (Some(columns), true) => {
                 if columns.is_empty() {

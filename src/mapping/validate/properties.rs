@@ -36,11 +36,19 @@ impl Check<'_> {
     }
 
     fn name(&mut self, at: &str, name: &str, system: &SystemProperties) {
-        if name.trim() != name || name.trim().is_empty() {
+        if name.trim().is_empty() {
             self.key(
                 Code::InvalidPropertyName,
                 at,
-                "the property's name begins or ends with white space".to_owned(),
+                "the property's name is blank".to_owned(),
+                "not visible in Notion",
+                "give it a name that people can see",
+            );
+        } else if name.trim() != name {
+            self.key(
+                Code::InvalidPropertyName,
+                at,
+                format!("the name of `{}` begins or ends with white space", name.trim()),
                 "not visible in Notion",
                 "remove the white space",
             );
@@ -78,7 +86,7 @@ impl Check<'_> {
         }
         let source = self.source(at, name, property_type, shared.column, template);
         let direction = self.direction(at, name, property_type, &source, shared.direction);
-        self.description(&pointer(at, "description"), shared.description);
+        self.description(&pointer(at, "description"), name, shared.description);
         self.time_zone(at, property, time_zone);
         let kind = self.kind(at, property);
         let conversion = shared.conversion.and_then(|written| {
@@ -279,15 +287,15 @@ impl Check<'_> {
             Property::Formula(p) => {
                 let expression = p.expression.clone().unwrap_or_default();
                 if expression.trim().is_empty() {
-                    let place = if p.expression.is_some() {
-                        pointer(at, "expression")
+                    let (place, message) = if p.expression.is_some() {
+                        (pointer(at, "expression"), "the formula's expression is blank")
                     } else {
-                        at.to_owned()
+                        (at.to_owned(), "the formula has no expression")
                     };
                     self.key(
                         Code::ExpressionBlank,
                         &place,
-                        "the formula has no expression".to_owned(),
+                        message.to_owned(),
                         "nothing to compute",
                         "add `expression`, such as `expression: prop(\"Credits\") * 2`",
                     );
@@ -343,7 +351,7 @@ impl Check<'_> {
         let is_relation = properties
             .iter()
             .any(|(name, property)| name == relation && matches!(property, Property::Relation(_)));
-        if is_relation || self.parsed.left_out.contains(relation) {
+        if is_relation || self.parsed.left_out.contains(relation) || self.is_assumed("properties") {
             return;
         }
         let relations = properties
@@ -402,7 +410,11 @@ impl Check<'_> {
                 ),
             };
             self.option(&name_at, &option.name);
-            self.description(&pointer(&element, "description"), option.description.as_deref());
+            self.description(
+                &pointer(&element, "description"),
+                &option.name,
+                option.description.as_deref(),
+            );
             if option.group.is_some() && property_type != PropertyType::Status {
                 self.value(
                     Code::GroupWithoutStatus,
@@ -505,7 +517,7 @@ impl Check<'_> {
             .collect();
         match titles.as_slice() {
             [_] => {}
-            [] if !self.parsed.left_out.is_empty() => {}
+            [] if !self.parsed.left_out.is_empty() || self.is_assumed("properties") => {}
             [] => self.key(
                 Code::NoTitle,
                 "/properties",

@@ -1,0 +1,270 @@
+//! Works on one record: looks at it afresh, asks what to do, and does it.
+
+use std::sync::Arc;
+
+use super::observe::{PageSeen, RowSeen, Seen, Setting, observation};
+use super::run::Work;
+use super::{EngineError, Entity};
+use crate::journal::{IntentStatus, Outcome};
+use crate::ports::{Link, Page, PageParent, Priority, PropertyRead, StoreError};
+use crate::reconcile::{Decision, Label, Phase, PresenceAction, decide};
+use crate::value::{PageId, RecordKey, Value};
+
+/// A record that something nominated.
+#[derive(Clone)]
+pub(super) struct Candidate {
+    pub(super) entity: Arc<Entity>,
+    /// The row's key, when a row or a link named it.
+    pub(super) key: Option<RecordKey>,
+    /// The page, when a page or a link named it.
+    pub(super) page: Option<PageId>,
+    /// A direct read made while capturing, good for the first look.
+    pub(super) read: Option<Page>,
+    /// Whether the guards saw that it may lose a row or page.
+    pub(super) may_delete: bool,
+}
+
+/// How one attempt at a record ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// For this run.
+    Done(Outcome),
+    /// The world moved: look again.
+    Again,
+}
+
+/// Attempts at one record before it is left for the next run.
+///
+/// Source: sync semantics, 5.1: re-read and re-plan at most 5 times, then defer.
+const ATTEMPTS: usize = 5;
+
+impl Work<'_> {
+    /// Brings one record into step as far as that goes now.
+    pub(super) async fn settle_record(&self, candidate: Candidate) -> Result<Outcome, EngineError> {
+        let mut candidate = candidate;
+        for _ in 0..ATTEMPTS {
+            match self.attempt(&mut candidate).await {
+                Ok(Step::Done(outcome)) => return Ok(outcome),
+                // Somebody linked or changed the record meanwhile: that is a reason to look again.
+                Ok(Step::Again) | Err(EngineError::Store(StoreError::Taken { .. })) => candidate.read = None,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Outcome::Deferred)
+    }
+
+    async fn attempt(&self, candidate: &mut Candidate) -> Result<Step, EngineError> {
+        let entity = Arc::clone(&candidate.entity);
+        let entity = &*entity;
+        let link = self.link_of(candidate).await?;
+        let page_id = link
+            .as_ref()
+            .map_or_else(|| candidate.page.clone(), |link| link.page.clone());
+        let key = link
+            .as_ref()
+            .map(|link| link.key.clone())
+            .or_else(|| candidate.key.clone());
+        let row = match &key {
+            Some(key) => self.read_row(entity, key).await?,
+            None => RowSeen::Absent,
+        };
+        let page = match (candidate.read.take(), &page_id) {
+            (Some(read), _) => PageSeen::Seen(read),
+            (None, Some(page)) => {
+                let priority = if candidate.page.is_some() {
+                    Priority::Pull
+                } else {
+                    Priority::Push
+                };
+                self.engine.read_page(entity, page, priority).await?
+            }
+            (None, None) => PageSeen::None,
+        };
+        let mut seen = self.engine.seen(entity, link, row, page).await?;
+        if seen.link.is_none() {
+            self.read_label(entity, &mut seen).await?;
+        }
+        if let Some(link) = &seen.link
+            && link.phase == Phase::CreatingPage
+            && link.page.is_none()
+            && !seen
+                .intents
+                .iter()
+                .any(|intent| intent.status == IntentStatus::Pending)
+        {
+            // The earlier request is known not to have made a page: another attempt is due.
+            let again = link.clone();
+            return self.create_page(entity, &seen, Some(again)).await;
+        }
+        let decision = self.decide(entity, &seen);
+        if decision.presence.action.deletes().is_some() && !candidate.may_delete {
+            // Not in the plan that the guards saw: the next run's plan has it.
+            return Ok(Step::Done(Outcome::Deferred));
+        }
+        self.carry_out(entity, &seen, &decision).await
+    }
+
+    /// Asks the decision core.
+    pub(super) fn decide(&self, entity: &Entity, seen: &Seen) -> Decision {
+        let marks = self.marks_of(&entity.name);
+        let setting = Setting {
+            now: self.engine.clock.now(),
+            tuning: &self.engine.tuning,
+            request: self.request,
+            marks: &marks,
+            offset: self.engine.clock.notion_offset(),
+            bot: &self.bot,
+        };
+        decide(&observation(entity, seen, &setting))
+    }
+
+    async fn carry_out(
+        &self,
+        entity: &Entity,
+        seen: &Seen,
+        decision: &Decision,
+    ) -> Result<Step, EngineError> {
+        let writes = crate::plan::operations(
+            &entity.name,
+            None,
+            None,
+            decision,
+            |property| property.to_string(),
+            |_, _| None,
+        );
+        let presence_write = writes
+            .first()
+            .filter(|_| decision.presence.action != PresenceAction::MergeFields)
+            .and_then(|operation| operation.kind.writes());
+        let allowed = match presence_write {
+            Some(crate::reconcile::Side::Postgres) => self.request.writes_postgres(),
+            Some(crate::reconcile::Side::Notion) => self.request.writes_notion(),
+            None => true,
+        };
+        if !allowed {
+            return Ok(Step::Done(Outcome::Deferred));
+        }
+        match (decision.presence.action, &seen.page) {
+            (PresenceAction::MergeFields, PageSeen::Seen(page)) => {
+                self.apply_fields(entity, seen, page, decision).await
+            }
+            (PresenceAction::MergeFields, _) => Ok(Step::Done(Outcome::Deferred)),
+            _ => self.apply_presence(entity, seen, decision).await,
+        }
+    }
+
+    async fn link_of(&self, candidate: &Candidate) -> Result<Option<Link>, EngineError> {
+        let entity = &candidate.entity.name;
+        if let Some(page) = &candidate.page {
+            let links = self
+                .engine
+                .store
+                .links_by_page(entity, std::slice::from_ref(page))
+                .await?;
+            if let Some(link) = links.into_iter().next() {
+                return Ok(Some(link));
+            }
+        }
+        let Some(key) = &candidate.key else {
+            return Ok(None);
+        };
+        let links = self
+            .engine
+            .store
+            .links_by_key(entity, std::slice::from_ref(key))
+            .await?;
+        Ok(links.into_iter().next())
+    }
+
+    pub(super) async fn read_row(&self, entity: &Entity, key: &RecordKey) -> Result<RowSeen, EngineError> {
+        let rows = self
+            .engine
+            .rows
+            .read(&entity.name, std::slice::from_ref(key))
+            .await?;
+        Ok(rows.into_iter().next().map_or(RowSeen::Absent, RowSeen::Seen))
+    }
+
+    /// What the label of a page without a link says, and whether a row may be made of the page.
+    pub(super) async fn read_label(&self, entity: &Entity, seen: &mut Seen) -> Result<(), EngineError> {
+        let Some(page) = seen.page.page().cloned() else {
+            return Ok(());
+        };
+        seen.label = Label::Empty;
+        let text = label_text(entity, &page);
+        if text.is_empty() {
+            seen.ripe = self.is_ripe(entity, &page);
+            return Ok(());
+        }
+        let key = if entity.key.len() == 1 {
+            RecordKey::single(text)
+        } else {
+            split_key(&text)
+        };
+        let links = self
+            .engine
+            .store
+            .links_by_key(&entity.name, std::slice::from_ref(&key))
+            .await?;
+        let row = self.read_row(entity, &key).await?;
+        let in_scope = matches!(&row, RowSeen::Seen(row) if row.in_scope);
+        seen.label = match links.first() {
+            Some(link) if link.phase != Phase::Tombstone && link.page.is_some() => Label::LinkedElsewhere,
+            Some(_) if in_scope => Label::Unlinked,
+            None if in_scope && entity.policy.initial.is_some() => Label::Adoptable,
+            None if in_scope => Label::Unlinked,
+            _ => Label::Foreign,
+        };
+        if seen.label == Label::Adoptable || seen.label == Label::Unlinked {
+            seen.row = row;
+        }
+        Ok(())
+    }
+
+    /// Whether a person's page has rested, and holds what a row needs.
+    fn is_ripe(&self, entity: &Entity, page: &Page) -> bool {
+        let offset = self
+            .engine
+            .clock
+            .notion_offset()
+            .map_or(time::Duration::ZERO, |(offset, _)| offset);
+        let rested = self.engine.clock.now() - (page.last_edited_time - offset) >= entity.create_grace;
+        let complete = entity.fields.iter().all(|field| {
+            let required = field.column.as_ref().is_some_and(|column| entity.required.contains(column));
+            !required
+                || matches!(page.properties.get(&field.property), Some(PropertyRead::Whole(value)) if !value.is_empty())
+        });
+        rested && complete && page.parent == PageParent::Entity
+    }
+}
+
+/// The text of a page's label.
+pub(super) fn label_text(entity: &Entity, page: &Page) -> String {
+    match page.properties.get(&entity.postgres_id) {
+        Some(PropertyRead::Whole(Value::RichText(runs))) => crate::value::plain_text(runs).trim().to_owned(),
+        Some(PropertyRead::Whole(Value::Text(text))) => text.trim().to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// Reads the text of a key of several columns back: commas between, `\` before a comma or backslash inside.
+fn split_key(text: &str) -> RecordKey {
+    let mut parts = vec![String::new()];
+    let mut escaped = false;
+    for character in text.chars() {
+        match character {
+            '\\' if !escaped => {
+                escaped = true;
+                continue;
+            }
+            ',' if !escaped => parts.push(String::new()),
+            other => {
+                if let Some(part) = parts.last_mut() {
+                    part.push(other);
+                }
+            }
+        }
+        escaped = false;
+    }
+    RecordKey(parts)
+}

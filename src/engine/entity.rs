@@ -1,0 +1,127 @@
+//! One entity as the engine needs it: bound to both sides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::mapping::{Capture, ConflictPolicy, Direction, Guards};
+use crate::reconcile::{EntityPolicy, FieldError};
+use crate::schema::PgType;
+use crate::value::{PropertyId, Value};
+
+/// An entity bound to its table and its data source.
+pub struct Entity {
+    /// Its name.
+    pub name: String,
+    /// Its data source's id, for reports.
+    pub data_source_id: String,
+    /// The key columns and their types, in order.
+    pub key: Vec<(String, PgType)>,
+    /// The fields that travel, in mapping order; properties that only stand in Notion's schema are not here.
+    pub fields: Vec<EntityField>,
+    /// The engine's own text property.
+    pub postgres_id: PropertyId,
+    /// The engine's own date property.
+    pub last_synced: PropertyId,
+    /// The engine's own select property.
+    pub sync_status: PropertyId,
+    /// The checkbox that leaves a record alone.
+    pub opt_out: Option<PropertyId>,
+    /// What decides about records that come and go, and about conflicts.
+    pub policy: EntityPolicy,
+    /// How much may change at once.
+    pub guards: Guards,
+    /// How changes of rows are noticed.
+    pub capture: Capture,
+    /// How long a page made by a person must rest before a row is made of it.
+    pub create_grace: Duration,
+    /// Columns of an inserted row that the page does not carry.
+    pub new_row: Arc<dyn NewRow>,
+    /// What `on_page_trash: soft_delete` sets.
+    pub soft_delete: Vec<(String, Value)>,
+    /// Columns that an inserted row must have a value for: not null, without a default.
+    pub required: Vec<String>,
+}
+
+/// One field of an entity.
+pub struct EntityField {
+    /// The property.
+    pub property: PropertyId,
+    /// Its name, for reports.
+    pub name: String,
+    /// The column; `None` for text computed from the row.
+    pub column: Option<String>,
+    /// Which way values travel.
+    pub direction: Direction,
+    /// What happens when both sides changed.
+    pub conflict: ConflictPolicy,
+    /// Where a relation leads.
+    pub reference: Option<Reference>,
+    /// How values are converted.
+    pub codec: Arc<dyn FieldCodec>,
+}
+
+/// Where a relation leads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reference {
+    /// The entity.
+    pub target: String,
+    /// The type of the column, which holds the target's key.
+    pub column_type: PgType,
+}
+
+/// Converts one field's values, each way with what the other side holds.
+///
+/// Laws, up to canonical form: `decode(encode(v, n)) = v` on the declared domain, `encode(decode(n), n) = n`. A value
+/// outside the domain is an error, never cut. Relations never come here: the engine resolves them by links.
+pub trait FieldCodec: Send + Sync {
+    /// The field's value in a row: its column's, or text computed from the row.
+    ///
+    /// # Errors
+    /// When the column is not in the row, or the text cannot be computed.
+    fn row_value(&self, columns: &BTreeMap<String, Value>) -> Result<Value, FieldError>;
+
+    /// The row's value as the property would hold it, over what it holds now.
+    ///
+    /// # Errors
+    /// When the property cannot hold it without loss.
+    fn encode(
+        &self,
+        row: &Value,
+        columns: &BTreeMap<String, Value>,
+        page: Option<&Value>,
+    ) -> Result<Value, FieldError>;
+
+    /// The page's value as the column would hold it, over what it holds now; `columns` is empty for a new row.
+    ///
+    /// # Errors
+    /// When it cannot be understood as the column's type.
+    fn decode(
+        &self,
+        page: &Value,
+        columns: &BTreeMap<String, Value>,
+        row: Option<&Value>,
+    ) -> Result<Value, FieldError>;
+}
+
+/// Makes the values of an inserted row that its page does not carry.
+pub trait NewRow: Send + Sync {
+    /// The columns to add to `columns`, which the page carries.
+    ///
+    /// # Errors
+    /// When a value cannot be computed.
+    fn columns(&self, columns: &BTreeMap<String, Value>) -> Result<Vec<(String, Value)>, FieldError>;
+}
+
+impl Entity {
+    /// The field of that property.
+    pub fn field(&self, property: &PropertyId) -> Option<&EntityField> {
+        self.fields.iter().find(|field| &field.property == property)
+    }
+
+    /// The property's name for people, the engine's own included.
+    pub fn property_name(&self, property: &PropertyId) -> String {
+        self.field(property)
+            .map_or_else(|| property.to_string(), |field| field.name.clone())
+    }
+}

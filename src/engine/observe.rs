@@ -1,0 +1,494 @@
+//! Puts what was read of one record together as an observation.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::reference::References;
+use super::{Engine, EngineError, Entity, EntityField, Request, Tuning};
+use crate::journal::{Conflict, ConflictStatus, Intent, IntentStatus};
+use crate::ports::{Link, Marks, Page, PageParent, PagesError, Priority, PropertyRead, Row};
+use crate::reconcile::accept::shows;
+use crate::reconcile::last_write::Interval;
+use crate::reconcile::{
+    Fault, FieldError, FieldFacts, FieldState, Label, LinkFacts, Observation, PageFacts, PageState, Phase,
+    RowState, Sent, Side, Sides,
+};
+use crate::value::{PageId, Value};
+
+/// What was seen of a row.
+#[derive(Clone, Debug)]
+pub(super) enum RowSeen {
+    /// A read by key found none.
+    Absent,
+    /// A read found it, in or out of scope.
+    Seen(Row),
+}
+
+/// What was seen of a page.
+#[derive(Clone, Debug)]
+pub(super) enum PageSeen {
+    /// The link names none.
+    None,
+    /// Nothing said that it changed: it is taken to hold what it held. Good for a plan, never for a write.
+    Presumed,
+    /// 403 or 404.
+    Inaccessible,
+    /// One answer showed it.
+    Seen(Page),
+}
+
+impl PageSeen {
+    /// The answer, where there was one.
+    pub(super) fn page(&self) -> Option<&Page> {
+        match self {
+            Self::Seen(page) => Some(page),
+            _ => None,
+        }
+    }
+}
+
+/// Everything read about one record.
+pub(super) struct Seen {
+    pub(super) link: Option<Link>,
+    pub(super) row: RowSeen,
+    pub(super) page: PageSeen,
+    pub(super) intents: Vec<Intent>,
+    pub(super) conflicts: Vec<Conflict>,
+    pub(super) references: References,
+    pub(super) label: Label,
+    pub(super) ripe: bool,
+}
+
+impl Seen {
+    /// The row's columns, in scope.
+    pub(super) fn columns(&self) -> Option<&BTreeMap<String, Value>> {
+        match &self.row {
+            RowSeen::Seen(row) if row.in_scope => Some(&row.columns),
+            _ => None,
+        }
+    }
+
+    fn row_state(&self) -> RowState {
+        match &self.row {
+            RowSeen::Absent => RowState::Absent,
+            RowSeen::Seen(row) if row.in_scope => RowState::Present,
+            RowSeen::Seen(_) => RowState::OutOfScope,
+        }
+    }
+
+    fn page_state(&self) -> PageState {
+        match &self.page {
+            PageSeen::None => PageState::None,
+            PageSeen::Inaccessible => PageState::Inaccessible,
+            PageSeen::Presumed => match self.link.as_ref().map(|link| link.phase) {
+                Some(Phase::Held | Phase::LeftScope) => PageState::Trashed,
+                Some(Phase::Detached) => PageState::Moved,
+                Some(Phase::Tombstone) => PageState::None,
+                _ => PageState::Live,
+            },
+            PageSeen::Seen(page) if page.in_trash => PageState::Trashed,
+            PageSeen::Seen(page) if page.parent == PageParent::Elsewhere => PageState::Moved,
+            PageSeen::Seen(_) => PageState::Live,
+        }
+    }
+}
+
+/// What a field holds on a page; an empty relation keeps what is only out of sight.
+pub(super) fn page_value(
+    field: &EntityField,
+    page: &Page,
+    state: Option<&FieldState>,
+    references: &References,
+) -> Result<Value, FieldError> {
+    let value = match page.properties.get(&field.property) {
+        Some(PropertyRead::Whole(value)) => value.clone(),
+        Some(PropertyRead::Truncated) => {
+            return Err(FieldError {
+                fault: Fault::Truncated,
+                message: "only a part of the value was answered".to_owned(),
+            });
+        }
+        Some(PropertyRead::Unreadable(message)) => {
+            return Err(FieldError {
+                fault: Fault::Invalid,
+                message: message.clone(),
+            });
+        }
+        None => {
+            return Err(FieldError {
+                fault: Fault::PropertyDrift,
+                message: "the property is not on the page".to_owned(),
+            });
+        }
+    };
+    match (value, state.and_then(|state| state.bases.as_ref())) {
+        (Value::Pages(mut now), Some(bases)) => {
+            if let Value::Pages(before) = &bases.page {
+                now.extend(
+                    before
+                        .iter()
+                        .filter(|page| references.away.contains(page))
+                        .cloned(),
+                );
+            }
+            Ok(Value::Pages(now))
+        }
+        (value, _) => Ok(value),
+    }
+}
+
+/// The row's value as the property would hold it.
+pub(super) fn encode(
+    field: &EntityField,
+    row: &Value,
+    columns: &BTreeMap<String, Value>,
+    page: Option<&Value>,
+    references: &References,
+) -> Result<Value, FieldError> {
+    if field.reference.is_some() {
+        references.encode(field, row)
+    } else {
+        field.codec.encode(row, columns, page)
+    }
+}
+
+/// The page's value as the column would hold it.
+pub(super) fn decode(
+    field: &EntityField,
+    page: &Value,
+    columns: &BTreeMap<String, Value>,
+    row: Option<&Value>,
+    references: &References,
+) -> Result<Value, FieldError> {
+    if field.reference.is_some() {
+        references.decode(field, page)
+    } else {
+        field.codec.decode(page, columns, row)
+    }
+}
+
+/// What a run knows beside the record: for times, and for what was asked.
+pub(super) struct Setting<'a> {
+    pub(super) now: OffsetDateTime,
+    pub(super) tuning: &'a Tuning,
+    pub(super) request: &'a Request,
+    pub(super) marks: &'a Marks,
+    pub(super) offset: Option<(time::Duration, Duration)>,
+    pub(super) bot: &'a crate::value::UserId,
+}
+
+/// Puts an observation together; pure.
+pub(super) fn observation(entity: &Entity, seen: &Seen, setting: &Setting<'_>) -> Observation {
+    let no_columns = BTreeMap::new();
+    let columns = seen.columns().unwrap_or(&no_columns);
+    let page = seen.page.page();
+    let opted_out = entity.opt_out.as_ref().is_some_and(|property| {
+        page.is_some_and(|page| {
+            matches!(
+                page.properties.get(property),
+                Some(PropertyRead::Whole(Value::Bool(true)))
+            )
+        })
+    });
+    let fields = entity
+        .fields
+        .iter()
+        .filter(|field| {
+            setting.request.properties.is_empty() || setting.request.properties.contains(&field.name)
+        })
+        .map(|field| field_facts(field, seen, columns, setting))
+        .collect();
+    let link = seen.link.as_ref().map(|link| LinkFacts {
+        phase: link.phase,
+        page_mark: link.page_mark,
+        page_written_at: link.page_written_at,
+        was_trashed: link.note.as_deref() == Some("page_trashed"),
+        missed_for_a_day: link
+            .missed
+            .is_some_and(|(count, since)| count >= 2 && setting.now - since >= time::Duration::DAY),
+        chosen: seen
+            .conflicts
+            .iter()
+            .filter(|conflict| conflict.property.is_none())
+            .find_map(choice),
+    });
+    let deletion = page.map(|_| Sides {
+        postgres: Interval {
+            after: setting.marks.rows_captured_at,
+            until: Some(setting.now),
+            estimate: None,
+        },
+        notion: page_interval(seen, &FieldState::default(), setting),
+    });
+    Observation {
+        now: setting.now,
+        read_lag: setting.tuning.read_lag,
+        policy: entity.policy,
+        link,
+        row: seen.row_state(),
+        page: seen.page_state(),
+        page_facts: page.map(|page| PageFacts {
+            edited_at: page.last_edited_time,
+            edited_by_us: &page.last_edited_by == setting.bot,
+        }),
+        label: seen.label,
+        page_is_ripe: seen.ripe,
+        opted_out,
+        deletion,
+        fields,
+    }
+}
+
+fn choice(conflict: &Conflict) -> Option<Side> {
+    match conflict.status {
+        ConflictStatus::Chosen(side) => Some(side),
+        _ => None,
+    }
+}
+
+fn field_facts(
+    field: &EntityField,
+    seen: &Seen,
+    columns: &BTreeMap<String, Value>,
+    setting: &Setting<'_>,
+) -> FieldFacts {
+    let state = seen
+        .link
+        .as_ref()
+        .and_then(|link| link.fields.get(&field.property))
+        .cloned()
+        .unwrap_or_default();
+    let unread = |fault| FieldError {
+        fault,
+        message: "the value was not read".to_owned(),
+    };
+    let row = match &seen.row {
+        RowSeen::Seen(row) if row.in_scope => field.codec.row_value(columns),
+        // No row: nothing of it changed as far as the page is concerned.
+        _ => state
+            .bases
+            .as_ref()
+            .map(|bases| bases.row.clone())
+            .ok_or_else(|| unread(Fault::ColumnDrift)),
+    };
+    let page = match &seen.page {
+        PageSeen::Seen(page) => page_value(field, page, Some(&state), &seen.references),
+        _ => state
+            .bases
+            .as_ref()
+            .map(|bases| bases.page.clone())
+            .ok_or_else(|| unread(Fault::Truncated)),
+    };
+    let to_push = row
+        .as_ref()
+        .map_err(Clone::clone)
+        .and_then(|row| encode(field, row, columns, page.as_ref().ok(), &seen.references));
+    let to_pull = page
+        .as_ref()
+        .map_err(Clone::clone)
+        .and_then(|page| decode(field, page, columns, row.as_ref().ok(), &seen.references));
+    let agree = match (&to_push, &page) {
+        (Ok(to_push), Ok(page)) => shows(page, to_push),
+        _ => false,
+    };
+    let sent = seen
+        .intents
+        .iter()
+        .flat_map(|intent| intent.fields.iter().map(move |sent| (intent, sent)))
+        .filter(|(_, sent)| sent.property == field.property)
+        .map(|(intent, sent)| Sent {
+            value: sent.sent.clone(),
+            from_row: sent.from_row.clone(),
+            abandoned: intent.status == IntentStatus::Abandoned,
+            pending: intent.status == IntentStatus::Pending,
+        })
+        .collect();
+    let chosen = seen
+        .conflicts
+        .iter()
+        .filter(|conflict| {
+            // A choice holds for the values it was made on.
+            conflict.property.as_ref() == Some(&field.property)
+                && conflict.row.as_ref() == row.as_ref().ok()
+                && conflict.page_value.as_ref() == page.as_ref().ok()
+        })
+        .find_map(choice);
+    let changed = Sides {
+        postgres: Interval {
+            after: later(
+                seen.link.as_ref().and_then(|link| link.settled_at),
+                setting.marks.rows_captured_at,
+            ),
+            until: Some(state.changed_at.postgres.unwrap_or(setting.now)),
+            estimate: updated_at(columns, setting),
+        },
+        notion: page_interval(seen, &state, setting),
+    };
+    FieldFacts {
+        property: field.property.clone(),
+        direction: field.direction,
+        policy: field.conflict,
+        group: None,
+        row_is_empty: row.as_ref().is_ok_and(Value::is_empty),
+        // An unticked box is what every page starts with, so it says nothing.
+        page_is_empty: page
+            .as_ref()
+            .is_ok_and(|page| page.is_empty() || *page == Value::Bool(false)),
+        state,
+        row,
+        page,
+        agree,
+        to_push,
+        to_pull,
+        sent,
+        changed,
+        offset_error: setting.offset.map(|(_, error)| error),
+        chosen,
+    }
+}
+
+/// When the application says that the row was last updated: an upper bound it writes itself.
+fn updated_at(columns: &BTreeMap<String, Value>, setting: &Setting<'_>) -> Option<OffsetDateTime> {
+    match columns.get("updated_at") {
+        Some(Value::Instant(instant)) => OffsetDateTime::from_unix_timestamp(instant.as_second())
+            .ok()
+            .map(|at| at.min(setting.now)),
+        _ => None,
+    }
+}
+
+/// When the page was changed: after it was last seen unchanged, not after the minute of its last edit.
+fn page_interval(seen: &Seen, state: &FieldState, setting: &Setting<'_>) -> Interval {
+    let offset = setting.offset.map_or(time::Duration::ZERO, |(offset, _)| offset);
+    let edited = seen.page.page().map(|page| page.last_edited_time - offset);
+    let by_us = seen
+        .page
+        .page()
+        .is_some_and(|page| &page.last_edited_by == setting.bot);
+    let first_seen = state.changed_at.notion.unwrap_or(setting.now);
+    // The minute-floored time bounds the whole page: the field changed no later than the end of that minute.
+    let until = edited.map_or(first_seen, |edited| {
+        (edited + time::Duration::MINUTE).min(first_seen)
+    });
+    Interval {
+        after: seen.link.as_ref().and_then(|link| link.settled_at),
+        until: Some(until),
+        estimate: edited
+            .filter(|_| !by_us)
+            .map(|edited| (edited + time::Duration::seconds(30)).min(setting.now)),
+    }
+}
+
+fn later(a: Option<OffsetDateTime>, b: Option<OffsetDateTime>) -> Option<OffsetDateTime> {
+    a.max(b)
+}
+
+impl Engine {
+    /// Reads one page directly, with the rest of what came truncated.
+    pub(super) async fn read_page(
+        &self,
+        entity: &Entity,
+        page: &PageId,
+        priority: Priority,
+    ) -> Result<PageSeen, EngineError> {
+        let mut read = match self.pages.read(&entity.name, page, priority).await {
+            Ok(read) => read,
+            Err(PagesError::Inaccessible) => return Ok(PageSeen::Inaccessible),
+            Err(error) => return Err(error.into()),
+        };
+        let truncated: Vec<_> = entity
+            .fields
+            .iter()
+            .map(|field| &field.property)
+            .filter(|property| read.properties.get(property) == Some(&PropertyRead::Truncated))
+            .cloned()
+            .collect();
+        for property in truncated {
+            let value = self
+                .pages
+                .whole_property(&entity.name, page, &property, priority)
+                .await?;
+            read.properties.insert(property, PropertyRead::Whole(value));
+        }
+        Ok(PageSeen::Seen(read))
+    }
+
+    /// Reads what the store and the relations say about a record whose sides were read.
+    pub(super) async fn seen(
+        &self,
+        entity: &Entity,
+        link: Option<Link>,
+        row: RowSeen,
+        page: PageSeen,
+    ) -> Result<Seen, EngineError> {
+        let (intents, conflicts) = match &link {
+            Some(link) => {
+                let ids = [link.id];
+                (
+                    self.store.intents(&ids, self.clock.now()).await?,
+                    self.store.conflicts(&ids).await?,
+                )
+            }
+            None => (Vec::new(), Vec::new()),
+        };
+        let mut seen = Seen {
+            link,
+            row,
+            page,
+            intents,
+            conflicts,
+            references: References::default(),
+            label: Label::Empty,
+            ripe: false,
+        };
+        if entity.fields.iter().any(|field| field.reference.is_some()) {
+            seen.references = self.record_references(entity, &seen).await?;
+        }
+        Ok(seen)
+    }
+
+    async fn record_references(&self, entity: &Entity, seen: &Seen) -> Result<References, EngineError> {
+        let rows: Vec<&BTreeMap<String, Value>> = seen.columns().into_iter().collect();
+        let mut pages: Vec<&Value> = Vec::new();
+        let mut away = std::collections::BTreeSet::new();
+        for field in entity.fields.iter().filter(|field| field.reference.is_some()) {
+            let read = seen
+                .page
+                .page()
+                .and_then(|page| page.properties.get(&field.property));
+            let Some(PropertyRead::Whole(now @ Value::Pages(ids))) = read else {
+                continue;
+            };
+            pages.push(now);
+            let state = seen
+                .link
+                .as_ref()
+                .and_then(|link| link.fields.get(&field.property));
+            let Some(before) = state.and_then(|state| state.bases.as_ref()) else {
+                continue;
+            };
+            pages.push(&before.page);
+            if let (Value::Pages(before), Some(reference)) = (&before.page, &field.reference) {
+                // A target in the trash vanishes from relation values: only a look at it tells a removal.
+                for target in before.difference(ids) {
+                    let name = &reference.target;
+                    if self.entity(name).is_none() {
+                        continue;
+                    }
+                    match self.pages.read(name, target, Priority::Pull).await {
+                        Ok(page) if !page.in_trash && page.parent == PageParent::Entity => {}
+                        Ok(_) | Err(PagesError::Inaccessible) => {
+                            away.insert(target.clone());
+                        }
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+            }
+        }
+        let mut references = self.references(entity, &rows, &pages).await?;
+        references.away = away;
+        Ok(references)
+    }
+}

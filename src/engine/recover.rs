@@ -1,0 +1,192 @@
+//! Settles what a crash or a lost answer left open, by looking and never by sending again.
+//!
+//! Sync semantics, section 5: the tables of crash points. An intent is settled when Notion shows what was sent
+//! (R4); until the time in which it may still land has passed, its record waits; after that the intent is
+//! abandoned, and kept, so that a late landing is recognised as ours (R3).
+
+use std::time::Duration;
+
+use super::observe::{PageSeen, RowSeen};
+use super::run::Work;
+use super::{EngineError, Entity};
+use crate::journal::{Act, Intent, IntentKind, IntentStatus, Kept};
+use crate::ports::{Link, Page, PageQuery, Priority, PropertyRead, Record};
+use crate::reconcile::accept::shows;
+use crate::reconcile::{Phase, Reason, Side};
+
+/// Between two looks that both found no page, before a create is given up.
+///
+/// Source: sync semantics, 5.3.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(30);
+
+impl Work<'_> {
+    /// Settles the entity's open intents as far as can be told now.
+    pub(super) async fn recover(&self, entity: &Entity) -> Result<(), EngineError> {
+        for link in self.engine.store.links_with_intents(&entity.name).await? {
+            let intents = self
+                .engine
+                .store
+                .intents(&[link.id], self.engine.clock.now())
+                .await?;
+            let mut link = link;
+            for intent in intents
+                .into_iter()
+                .filter(|intent| intent.status == IntentStatus::Pending)
+            {
+                self.settle_intent(entity, &mut link, intent).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_intent(
+        &self,
+        entity: &Entity,
+        link: &mut Link,
+        intent: Intent,
+    ) -> Result<(), EngineError> {
+        match (intent.kind, &link.page) {
+            (IntentKind::CreatePage, _) => self.settle_create(entity, link, intent).await,
+            (_, None) => self.abandon(link, intent).await,
+            (kind, Some(page)) => {
+                let page = match self.engine.read_page(entity, page, Priority::Settle).await? {
+                    PageSeen::Seen(page) => page,
+                    _ => return self.abandon(link, intent).await,
+                };
+                let applied = match kind {
+                    IntentKind::TrashPage => page.in_trash,
+                    IntentKind::RestorePage => !page.in_trash && shows_all(&intent, &page),
+                    _ => shows_all(&intent, &page),
+                };
+                if !applied {
+                    return if self.engine.clock.now() >= intent.settle_after {
+                        self.abandon(link, intent).await
+                    } else {
+                        self.tally.count(&entity.name, |report| report.deferred += 1);
+                        Ok(())
+                    };
+                }
+                if kind == IntentKind::TrashPage {
+                    self.settle_trashed(entity, link.clone(), intent, &page).await?;
+                } else {
+                    self.settle_patch(entity, link.clone(), intent, &page).await?;
+                }
+                link.rev += 1;
+                Ok(())
+            }
+        }
+    }
+
+    async fn settle_patch(
+        &self,
+        entity: &Entity,
+        mut link: Link,
+        mut intent: Intent,
+        page: &Page,
+    ) -> Result<(), EngineError> {
+        let now = self.engine.clock.now();
+        let mut records = Vec::new();
+        self.settle_answer(entity, &mut link, &intent, page, now);
+        // A person may have edited other fields since: they are looked at next.
+        link.look_again_at = Some(now);
+        for sent in &intent.fields {
+            let mut entry = self.audit(
+                entity,
+                &link,
+                Side::Notion,
+                Act::Updated,
+                Reason::OnlyPostgresChanged,
+                now,
+            );
+            entry.property = Some(sent.property.clone());
+            entry.old = sent.replaces.clone().map(Kept::Value);
+            entry.new = Some(Kept::Value(sent.sent.clone()));
+            records.push(Record::Audit(entry));
+        }
+        intent.status = IntentStatus::Settled;
+        records.extend([Record::Intent(intent), Record::Link(Box::new(link))]);
+        self.commit(records).await?;
+        self.tally.count(&entity.name, |report| report.pages_updated += 1);
+        Ok(())
+    }
+
+    /// 5.3: looks for the page by its label; gives up only after two clean looks past the settle window.
+    async fn settle_create(
+        &self,
+        entity: &Entity,
+        link: &mut Link,
+        mut intent: Intent,
+    ) -> Result<(), EngineError> {
+        let query = PageQuery::WithPostgresId(link.key.to_string());
+        let batch = self
+            .engine
+            .pages
+            .query(&entity.name, &query, None, Priority::Settle)
+            .await?;
+        let mut found: Vec<Page> = batch
+            .pages
+            .into_iter()
+            .filter(|page| page.created_by == self.bot && !page.in_trash)
+            .collect();
+        found.sort_by(|a, b| (a.created_time, &a.id).cmp(&(b.created_time, &b.id)));
+        let linked = self
+            .engine
+            .store
+            .links_by_page(
+                &entity.name,
+                &found.iter().map(|page| page.id.clone()).collect::<Vec<_>>(),
+            )
+            .await?;
+        found.retain(|page| !linked.iter().any(|link| link.page.as_ref() == Some(&page.id)));
+        if let Some(page) = found.into_iter().next() {
+            let columns = match self.read_row(entity, &link.key).await? {
+                RowSeen::Seen(row) => row.columns,
+                _ => std::collections::BTreeMap::new(),
+            };
+            self.settle_created(entity, link.clone(), &mut intent, &page, &columns, true)
+                .await?;
+            link.rev += 1;
+            return Ok(());
+        }
+        let now = self.engine.clock.now();
+        let gap = BETWEEN_LOOKS.min(self.engine.tuning.settle_create);
+        if now < intent.settle_after || !batch.complete {
+            self.tally.count(&entity.name, |report| report.deferred += 1);
+            return Ok(());
+        }
+        match link.missed {
+            Some((_, since)) if now - since >= gap => self.abandon(link, intent).await,
+            None if gap.is_zero() => self.abandon(link, intent).await,
+            Some(_) => Ok(()),
+            None => {
+                link.missed = Some((1, now));
+                self.commit(vec![Record::Link(Box::new(link.clone()))]).await?;
+                link.rev += 1;
+                Ok(())
+            }
+        }
+    }
+
+    async fn abandon(&self, link: &mut Link, mut intent: Intent) -> Result<(), EngineError> {
+        intent.status = IntentStatus::Abandoned;
+        link.missed = None;
+        link.look_again_at = Some(self.engine.clock.now());
+        if link.phase == Phase::TrashingPage {
+            link.phase = Phase::Linked;
+        }
+        self.commit(vec![Record::Intent(intent), Record::Link(Box::new(link.clone()))])
+            .await?;
+        link.rev += 1;
+        Ok(())
+    }
+}
+
+fn shows_all(intent: &Intent, page: &Page) -> bool {
+    intent
+        .fields
+        .iter()
+        .all(|sent| match page.properties.get(&sent.property) {
+            Some(PropertyRead::Whole(read)) => shows(read, &sent.sent),
+            _ => false,
+        })
+}

@@ -1,0 +1,514 @@
+//! Finds or creates the databases of a profile and brings them to what its mappings want.
+//!
+//! [`survey`] only reads, and its answer is the schema part of a plan; [`apply`] makes the changes in stages, so that a
+//! relation meets its target and a rollup its relation. Both may be repeated at any time: what an interrupted run
+//! left is found again, by its remembered id, by the id in the mapping, or by its title under the parent page.
+//!
+//! # Requests
+//!
+//! Seven new databases, five of which have relations and one of those a rollup, each with a table and one more view:
+//!
+//! | requests | why |
+//! | --- | --- |
+//! | 1 | the blocks of the parent page, once for all seven |
+//! | 7 | each database with its plain properties, in one `POST` |
+//! | 5 | the relations of five, each in one `PATCH`, which answers the schema |
+//! | 2 | the schema of the two without a `PATCH`: creating a database does not answer it |
+//! | 1 | the rollup |
+//! | 7 | the views that Notion made with each |
+//! | 7 | the columns and name of that first view |
+//! | 7 | the second view |
+//!
+//! That is 37, of which [`SchemaPlan::requests`] foretells all but the first. With nothing to do, each database costs
+//! one request for its schema, one for the list of its views, and one for each view that the list only names.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
+
+use super::client::Client;
+use super::error::NotionError;
+use super::id::parse_data_source_id;
+use super::introspect;
+use super::schema::{self, SchemaError};
+use super::wire::Database;
+use crate::mapping::Mapping;
+use crate::plan::schema_change::{DesiredDatabase, Known, SchemaChange, SchemaPlan, Stage, desired, diff};
+use crate::schema::DataSourceSchema;
+use crate::schema::data_source::ViewSchema;
+use crate::value::{DataSourceId, DatabaseId, PageId};
+
+/// A failure of set-up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// Finding the parent page.
+    #[error("cannot use the parent page: {source}")]
+    ParentPage {
+        /// Notion's answer.
+        source: NotionError,
+    },
+    /// Using a database as the parent page.
+    #[error("the parent page is a database; give the page that contains it, or an empty page")]
+    ParentIsDatabase,
+    /// Finding the data source of an entity.
+    #[error("cannot use the data source of `{entity}`: {source}")]
+    DataSource {
+        /// The entity.
+        entity: String,
+        /// Notion's answer.
+        source: NotionError,
+    },
+    /// Choosing between databases or data sources.
+    #[error("{found} for `{entity}`; name one as `notion.data_source_id` in its mapping")]
+    Ambiguous {
+        /// The entity.
+        entity: String,
+        /// What there is more than one of.
+        found: String,
+    },
+    /// Using a database from the trash.
+    #[error("the database of `{entity}` is in Notion's trash; restore it there, or forget it here")]
+    InTrash {
+        /// The entity.
+        entity: String,
+    },
+    /// Building a request.
+    #[error("cannot set up `{entity}`: {source}")]
+    Schema {
+        /// The entity.
+        entity: String,
+        /// What is missing.
+        source: SchemaError,
+    },
+    /// Changing a database.
+    #[error("cannot set up `{entity}`: {source}")]
+    Apply {
+        /// The entity.
+        entity: String,
+        /// Notion's answer.
+        source: NotionError,
+    },
+}
+
+impl SetupError {
+    /// What the user can do about it, where that is known.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::ParentPage { source } | Self::DataSource { source, .. } | Self::Apply { source, .. } => {
+                if source.is_unknown() {
+                    Some("run `setup` again: it finds what was made by its title under the parent page")
+                } else {
+                    source.help()
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// Notion's part in it, if it had one.
+    pub fn notion(&self) -> Option<&NotionError> {
+        match self {
+            Self::ParentPage { source } | Self::DataSource { source, .. } | Self::Apply { source, .. } => {
+                Some(source)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// How an existing database was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundBy {
+    /// By the id that an earlier run remembered.
+    Memory,
+    /// By `notion.data_source_id` in its mapping.
+    Mapping,
+    /// By its title under the parent page: made by a person, or by a run that was interrupted.
+    Title,
+}
+
+/// An entity's database as it is, and what it lacks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Surveyed {
+    /// The entity.
+    pub entity: String,
+    /// The database as its mapping wants it.
+    pub desired: DesiredDatabase,
+    /// The database as it is; `None` where it is still to be made.
+    pub existing: Option<Existing>,
+    /// What it lacks.
+    pub plan: SchemaPlan,
+}
+
+/// A database that exists.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Existing {
+    /// How it was found.
+    pub found_by: FoundBy,
+    /// Its data source.
+    pub schema: DataSourceSchema,
+    /// Its views.
+    pub views: Vec<ViewSchema>,
+}
+
+/// An entity's database after set-up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetUp {
+    /// The entity.
+    pub entity: String,
+    /// Its data source as it now is; the ids in it are what to remember.
+    pub schema: DataSourceSchema,
+    /// Whether this run made the database.
+    pub created: bool,
+    /// What was changed, a line each.
+    pub changes: Vec<String>,
+    /// What is left: conflicts, differences, and the ids of the properties by their names in the mapping.
+    pub plan: SchemaPlan,
+}
+
+/// Finds the databases of these mappings and says what each lacks. Writes nothing.
+///
+/// `all` are the profile's mappings, for the other ends of relations; `wanted` those to look at.
+///
+/// # Errors
+///
+/// [`SetupError`] for the first entity that cannot be told; an absent database is no error.
+pub async fn survey(
+    client: &Client,
+    parent: &PageId,
+    wanted: &[&Mapping],
+    all: &[&Mapping],
+    known: &Known,
+) -> Result<Vec<Surveyed>, SetupError> {
+    let by_id = |mapping: &Mapping| {
+        known.data_sources.contains_key(&mapping.entity) || mapping.notion.data_source_id.is_some()
+    };
+    let children = if wanted.iter().all(|mapping| by_id(mapping)) {
+        Vec::new()
+    } else {
+        databases_under(client, parent).await?
+    };
+    let looked = wanted
+        .iter()
+        .map(|mapping| find(client, mapping, known, &children));
+    let existing: Vec<Option<Existing>> = try_join_all(looked).await?;
+    // Relations are compared with the data sources just found, not only with those of earlier runs.
+    let mut known = known.clone();
+    for (mapping, found) in wanted.iter().zip(&existing) {
+        if let Some(found) = found {
+            known
+                .data_sources
+                .insert(mapping.entity.clone(), found.schema.id.clone());
+        }
+    }
+    let surveyed = wanted.iter().zip(existing).map(|(mapping, existing)| {
+        let desired = desired(mapping, all, &known);
+        let plan = match &existing {
+            Some(existing) => diff(&desired, Some(&existing.schema), &existing.views),
+            None => diff(&desired, None, &[]),
+        };
+        Surveyed {
+            entity: mapping.entity.clone(),
+            desired,
+            existing,
+            plan,
+        }
+    });
+    Ok(surveyed.collect())
+}
+
+/// The child databases of a page: title and id.
+async fn databases_under(client: &Client, parent: &PageId) -> Result<Vec<(String, DatabaseId)>, SetupError> {
+    let blocks = match client.list_blocks(parent).await {
+        Ok(blocks) => blocks,
+        Err(source) if source.is_not_found() => {
+            // A database's id is easily copied in place of its page's; it gets an answer of its own.
+            return Err(
+                match client.retrieve_database(&DatabaseId(parent.0.clone())).await {
+                    Ok(_) => SetupError::ParentIsDatabase,
+                    Err(_) => SetupError::ParentPage { source },
+                },
+            );
+        }
+        Err(source) => return Err(SetupError::ParentPage { source }),
+    };
+    Ok(blocks
+        .into_iter()
+        .filter(|block| block.kind == "child_database")
+        .filter(|block| block.rest.get("in_trash").and_then(serde_json::Value::as_bool) != Some(true))
+        .filter_map(|block| {
+            let title = block.rest.get("child_database")?["title"].as_str()?.to_owned();
+            Some((title, DatabaseId(block.id)))
+        })
+        .collect())
+}
+
+async fn find(
+    client: &Client,
+    mapping: &Mapping,
+    known: &Known,
+    children: &[(String, DatabaseId)],
+) -> Result<Option<Existing>, SetupError> {
+    let entity = &mapping.entity;
+    let unusable = |source| SetupError::DataSource {
+        entity: entity.clone(),
+        source,
+    };
+    let (id, found_by) = if let Some(id) = known.data_sources.get(entity) {
+        (id.clone(), FoundBy::Memory)
+    } else if let Some(text) = &mapping.notion.data_source_id {
+        (parse_data_source_id(text).map_err(unusable)?, FoundBy::Mapping)
+    } else {
+        let titled: Vec<&DatabaseId> = children
+            .iter()
+            .filter(|(title, _)| title == &mapping.notion.title)
+            .map(|(_, id)| id)
+            .collect();
+        let [database] = titled[..] else {
+            return match titled.len() {
+                0 => Ok(None),
+                count => Err(SetupError::Ambiguous {
+                    entity: entity.clone(),
+                    found: format!("{count} databases under the parent page have the title"),
+                }),
+            };
+        };
+        let database = client.retrieve_database(database).await.map_err(unusable)?;
+        (only_data_source(entity, &database)?, FoundBy::Title)
+    };
+    let data_source = match client.retrieve_data_source(&id).await {
+        Ok(data_source) => data_source,
+        // People copy a database's address, which holds the database's id.
+        Err(source) if source.is_not_found() && found_by == FoundBy::Mapping => {
+            let database = client.retrieve_database(&DatabaseId(id.0.clone())).await;
+            let database = database.map_err(|_| unusable(source))?;
+            let id = only_data_source(entity, &database)?;
+            client.retrieve_data_source(&id).await.map_err(unusable)?
+        }
+        Err(source) => return Err(unusable(source)),
+    };
+    let schema = introspect::schema(&data_source);
+    if schema.in_trash {
+        return Err(SetupError::InTrash {
+            entity: entity.clone(),
+        });
+    }
+    let views = if mapping.views.is_empty() {
+        Vec::new()
+    } else {
+        views(client, &schema.database_id).await.map_err(unusable)?
+    };
+    Ok(Some(Existing {
+        found_by,
+        schema,
+        views,
+    }))
+}
+
+fn only_data_source(entity: &str, database: &Database) -> Result<DataSourceId, SetupError> {
+    match &database.data_sources[..] {
+        [only] => Ok(only.id.clone()),
+        several => Err(SetupError::Ambiguous {
+            entity: entity.to_owned(),
+            found: format!("the database has {} data sources", several.len()),
+        }),
+    }
+}
+
+/// The views of a database, each read where the list names it by id alone.
+async fn views(client: &Client, database: &DatabaseId) -> Result<Vec<ViewSchema>, NotionError> {
+    let listed = client.list_views(database).await?;
+    let read = listed.into_iter().map(|stub| async move {
+        match introspect::view(&stub) {
+            Some(view) => Ok(Some(view)),
+            None => client
+                .retrieve_view(&stub.id)
+                .await
+                .map(|view| introspect::view(&view)),
+        }
+    });
+    Ok(try_join_all(read).await?.into_iter().flatten().collect())
+}
+
+/// Makes the changes of a survey, stage by stage over all entities.
+///
+/// # Guarantees
+///
+/// Nothing is deleted, renamed or retyped. An interrupted run leaves databases that the next survey finds.
+///
+/// # Errors
+///
+/// [`SetupError`] for the first change that fails; changes of earlier stages stay.
+pub async fn apply(
+    client: &Client,
+    parent: &PageId,
+    surveyed: Vec<Surveyed>,
+) -> Result<Vec<SetUp>, SetupError> {
+    let mut works: Vec<Work> = surveyed.into_iter().map(Work::new).collect();
+    // One after the other: databases appear on the page in the mappings' order.
+    for work in &mut works {
+        work.create(client, parent).await?;
+    }
+    let targets: BTreeMap<String, DataSourceId> = works
+        .iter()
+        .map(|work| (work.surveyed.entity.clone(), work.data_source.clone()))
+        .collect();
+    for stage in [Stage::Properties, Stage::Computed] {
+        for work in &mut works {
+            work.update(client, stage, &targets).await?;
+        }
+    }
+    let finished = works.into_iter().map(|work| work.finish(client));
+    try_join_all(finished).await
+}
+
+/// One entity on its way through the stages.
+struct Work {
+    surveyed: Surveyed,
+    data_source: DataSourceId,
+    schema: Option<DataSourceSchema>,
+    created: bool,
+}
+
+impl Work {
+    fn new(surveyed: Surveyed) -> Self {
+        let schema = surveyed.existing.as_ref().map(|existing| existing.schema.clone());
+        let data_source = schema
+            .as_ref()
+            .map_or_else(|| DataSourceId::from(""), |schema| schema.id.clone());
+        Self {
+            surveyed,
+            data_source,
+            schema,
+            created: false,
+        }
+    }
+
+    fn failed(&self, source: NotionError) -> SetupError {
+        SetupError::Apply {
+            entity: self.surveyed.entity.clone(),
+            source,
+        }
+    }
+
+    async fn create(&mut self, client: &Client, parent: &PageId) -> Result<(), SetupError> {
+        for change in &self.surveyed.plan.changes {
+            if let SchemaChange::CreateDatabase {
+                title,
+                icon,
+                description,
+                properties,
+            } = change
+            {
+                let body = schema::create_database(
+                    parent,
+                    title,
+                    icon.as_deref(),
+                    description.as_deref(),
+                    properties,
+                );
+                let database = client
+                    .create_database(body)
+                    .await
+                    .map_err(|source| self.failed(source))?;
+                self.data_source = only_data_source(&self.surveyed.entity, &database)?;
+                self.created = true;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn update(
+        &mut self,
+        client: &Client,
+        stage: Stage,
+        targets: &BTreeMap<String, DataSourceId>,
+    ) -> Result<(), SetupError> {
+        let changes = self
+            .surveyed
+            .plan
+            .changes
+            .iter()
+            .filter(|change| change.stage() == stage);
+        let body = schema::update_data_source(changes, targets).map_err(|source| SetupError::Schema {
+            entity: self.surveyed.entity.clone(),
+            source,
+        })?;
+        if let Some(body) = body {
+            let updated = client.update_data_source(&self.data_source, body).await;
+            let updated = updated.map_err(|source| self.failed(source))?;
+            self.schema = Some(introspect::schema(&updated));
+        }
+        Ok(())
+    }
+
+    async fn finish(self, client: &Client) -> Result<SetUp, SetupError> {
+        let schema = match &self.schema {
+            Some(schema) => schema.clone(),
+            None => {
+                let read = client.retrieve_data_source(&self.data_source).await;
+                introspect::schema(&read.map_err(|source| self.failed(source))?)
+            }
+        };
+        let unbuildable = |source| SetupError::Schema {
+            entity: self.surveyed.entity.clone(),
+            source,
+        };
+        for change in &self.surveyed.plan.changes {
+            match change {
+                SchemaChange::ArrangeFirstView { view, columns } => {
+                    let listed = client.list_views(&schema.database_id).await;
+                    let listed = listed.map_err(|source| self.failed(source))?;
+                    let body = schema::change_view(view.as_ref(), columns, &schema).map_err(unbuildable)?;
+                    if let Some(first) = listed.first() {
+                        client
+                            .update_view(&first.id, body)
+                            .await
+                            .map_err(|source| self.failed(source))?;
+                    }
+                }
+                SchemaChange::AddView { view, columns } => {
+                    let body = schema::create_view(view, columns, &schema).map_err(unbuildable)?;
+                    client
+                        .create_view(body)
+                        .await
+                        .map_err(|source| self.failed(source))?;
+                }
+                _ => {}
+            }
+        }
+        // What is left is judged on what Notion answered, the mirrors that it made by itself included.
+        let left = diff(
+            &self.surveyed.desired,
+            Some(&schema),
+            &wanted_views(&self.surveyed.desired),
+        );
+        Ok(SetUp {
+            entity: self.surveyed.entity.clone(),
+            created: self.created,
+            changes: self
+                .surveyed
+                .plan
+                .changes
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            plan: left,
+            schema,
+        })
+    }
+}
+
+/// The views that were just made, so that what is left speaks of properties alone.
+fn wanted_views(desired: &DesiredDatabase) -> Vec<ViewSchema> {
+    desired
+        .views
+        .iter()
+        .map(|view| ViewSchema {
+            id: String::new(),
+            name: view.name.clone(),
+            kind: crate::plan::schema_change::kind_name(view.kind).to_owned(),
+        })
+        .collect()
+}

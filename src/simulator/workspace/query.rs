@@ -1,0 +1,612 @@
+//! Queries of a data source, and the paging of every list (fact sheet, 2.2, 2.3 and 3.4).
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::body::Body;
+use super::filter::Filter;
+use super::read::{Shown, dates_of};
+use super::refusal::{Answered, Refusal};
+use super::schema::{Config, PropertyId};
+use super::state::{DataSource, Page, Place, Rows};
+use super::value::Value;
+use super::{Caller, Moment, Parent, Request, Workspace};
+
+const MAX_BATCH: usize = 100;
+
+/// Which part of a list is asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    pub(super) size: usize,
+    cursor: Option<String>,
+}
+
+/// One part of a list, and where the next begins.
+pub(super) struct Cut<T> {
+    pub(super) results: Vec<T>,
+    pub(super) next_cursor: Option<Uuid>,
+}
+
+/// A position in a list, written as the UUID that the OpenAPI document says a cursor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cursor {
+    /// Binds the position to the list it was made for.
+    list: u32,
+    /// Results given so far.
+    given: u32,
+    /// In an order of time: the minute and sequence of the next row. Else: the next index and 0.
+    at: (u32, u32),
+}
+
+impl Cursor {
+    fn encode(self) -> Uuid {
+        let words = [
+            self.list,
+            self.given ^ self.list,
+            self.at.0 ^ self.list.rotate_left(9),
+            self.at.1 ^ self.list.rotate_left(17),
+        ];
+        let bytes = words
+            .iter()
+            .flat_map(|word| word.to_be_bytes())
+            .collect::<Vec<u8>>();
+        Uuid::from_slice(&bytes).unwrap_or_default()
+    }
+
+    fn decode(text: &str, list: u32) -> Answered<Self> {
+        let refuse = || Refusal::validation(format!("The start_cursor provided is invalid: {text}"));
+        let id = super::body::parse_uuid(text).ok_or_else(refuse)?;
+        let mut words = [0_u32; 4];
+        for (word, bytes) in words.iter_mut().zip(id.as_bytes().chunks_exact(4)) {
+            *word = bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte));
+        }
+        if words[0] != list {
+            return Err(refuse());
+        }
+        Ok(Self {
+            list,
+            given: words[1] ^ list,
+            at: (words[2] ^ list.rotate_left(9), words[3] ^ list.rotate_left(17)),
+        })
+    }
+}
+
+fn fingerprint(list: impl Hash) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    list.hash(&mut hasher);
+    (hasher.finish() >> 16) as u32
+}
+
+impl Batch {
+    /// From a query string.
+    pub(super) fn of_query(request: &Request) -> Answered<Self> {
+        let size = match request.query_value("page_size") {
+            Some(text) => {
+                let refuse = |expected: &str| {
+                    Refusal::validation(format!(
+                        "query failed validation: query.page_size should be {expected}, instead was `{text}`."
+                    ))
+                };
+                match text.parse::<usize>() {
+                    Ok(size) if size > MAX_BATCH => return Err(refuse("≤ `100`")),
+                    Ok(0) => MAX_BATCH,
+                    Ok(size) => size,
+                    Err(_) => return Err(refuse("a number")),
+                }
+            }
+            None => MAX_BATCH,
+        };
+        Ok(Self {
+            size,
+            cursor: request.query_value("start_cursor").map(str::to_owned),
+        })
+    }
+
+    /// From a body.
+    pub(super) fn of_body(body: &Body<'_>) -> Answered<Self> {
+        let size = match body.given("page_size") {
+            Some(found) => match found.value.as_u64() {
+                Some(size) if size > MAX_BATCH as u64 => return Err(found.refuse("≤ `100`")),
+                Some(0) => MAX_BATCH,
+                Some(size) => size as usize,
+                None => return Err(found.refuse("a number")),
+            },
+            None => MAX_BATCH,
+        };
+        let cursor = body
+            .given("start_cursor")
+            .map(|found| found.text(100))
+            .transpose()?;
+        Ok(Self {
+            size,
+            cursor: cursor.map(str::to_owned),
+        })
+    }
+
+    fn start(&self, list: u32) -> Answered<Option<Cursor>> {
+        self.cursor
+            .as_deref()
+            .map(|text| Cursor::decode(text, list))
+            .transpose()
+    }
+
+    /// The part of a list in memory; `list` tells lists apart.
+    pub(super) fn cut<T: Clone>(&self, elements: &[T], list: impl Hash) -> Answered<Cut<T>> {
+        let list = fingerprint(list);
+        let start = self
+            .start(list)?
+            .map_or(0, |cursor| cursor.at.0 as usize)
+            .min(elements.len());
+        let end = (start + self.size).min(elements.len());
+        let cursor = Cursor {
+            list,
+            given: end as u32,
+            at: (end as u32, 0),
+        };
+        Ok(Cut {
+            results: elements[start..end].to_vec(),
+            next_cursor: (end < elements.len()).then(|| cursor.encode()),
+        })
+    }
+}
+
+/// A list of objects as every listing endpoint answers it.
+pub(super) fn list_json(kind: &str, cut: Cut<Json>) -> Json {
+    json!({
+        "object": "list", "type": kind, kind: {}, "results": cut.results,
+        "has_more": cut.next_cursor.is_some(), "next_cursor": cut.next_cursor,
+    })
+}
+
+/// One criterion of an order.
+#[derive(Clone, Debug, Hash)]
+struct Sort {
+    by: Key,
+    descending: bool,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq)]
+enum Key {
+    Created,
+    Edited,
+    Property(PropertyId),
+}
+
+/// What a value is sorted by; empty values come last in both directions.
+#[derive(Clone, Debug, PartialEq, PartialOrd)]
+enum SortKey {
+    Number(f64),
+    Text(String),
+}
+
+struct Found {
+    pages: Vec<Uuid>,
+    next: Option<Cursor>,
+    incomplete: bool,
+}
+
+impl Workspace {
+    pub(super) fn query_data_source(
+        &mut self,
+        caller: Caller,
+        id: Uuid,
+        body: &Body<'_>,
+        request: &Request,
+    ) -> Answered<Json> {
+        body.only(&[
+            "filter",
+            "sorts",
+            "start_cursor",
+            "page_size",
+            "result_type",
+            "is_archived",
+            "in_trash",
+            "archived",
+        ])?;
+        let home = self.data_source(caller, id)?;
+        let filter = body
+            .given("filter")
+            .map(|filter| Filter::parse(&filter, home, self.now))
+            .transpose()?;
+        let sorts = body
+            .given("sorts")
+            .map(|sorts| parse_sorts(&sorts, home))
+            .transpose()?
+            .unwrap_or_default();
+        let batch = Batch::of_body(body)?;
+        let archived = body
+            .given("is_archived")
+            .map(|found| found.bool())
+            .transpose()?
+            .unwrap_or_default();
+        let wants_pages = body
+            .given("result_type")
+            .map(|kind| kind.word(&["page", "data_source"]))
+            .transpose()?;
+        for name in ["in_trash", "archived"] {
+            if body
+                .given(name)
+                .is_some_and(|found| *found.value == Json::Bool(true))
+            {
+                self.ignore(
+                    "POST /v1/data_sources/{data_source_id}/query",
+                    &format!("body.{name}"),
+                    "rows in the trash cannot be queried",
+                );
+            }
+        }
+        let told = body.value.get("filter").map(Json::to_string);
+        let list = fingerprint((id, told, &sorts, archived));
+        if let Some((property, _)) = filter.as_ref().and_then(Filter::equality) {
+            self.look_up_by(id, property);
+        }
+        let shuffled = std::mem::take(&mut self.shuffle_next_query);
+        let start = batch.start(list)?;
+        let home = self.data_source(caller, id)?;
+        let nothing = wants_pages == Some("data_source") || self.is_trashed(id);
+        let mut found = if nothing {
+            Found {
+                pages: Vec::new(),
+                next: None,
+                incomplete: false,
+            }
+        } else {
+            let query = Query {
+                caller,
+                home,
+                filter: filter.as_ref(),
+                sorts: &sorts,
+                archived,
+                list,
+                start,
+                size: batch.size,
+            };
+            match query.natural_order(self).filter(|_| !shuffled) {
+                Some(order) => query.in_order(self, order),
+                None => query.sorted(self, shuffled),
+            }
+        };
+        if shuffled {
+            self.seed.shuffle(&mut found.pages);
+        }
+        let shown = Shown::of(&request.query);
+        let results = found
+            .pages
+            .iter()
+            .filter_map(|page| self.indexed(*page))
+            .map(|page| self.page_json(caller, page, &shown))
+            .collect();
+        let cut = Cut {
+            results,
+            next_cursor: found.next.map(Cursor::encode),
+        };
+        let mut answer = list_json("page_or_data_source", cut);
+        answer["request_status"] = if found.incomplete {
+            json!({"type": "incomplete", "incomplete_reason": "query_result_limit_reached"})
+        } else {
+            json!({"type": "complete"})
+        };
+        Ok(answer)
+    }
+
+    /// The pages of a view in its own filter and order, as ids.
+    pub(super) fn view_pages(
+        &self,
+        caller: Caller,
+        id: Uuid,
+        filter: &Json,
+        sorts: &Json,
+    ) -> Answered<Vec<Uuid>> {
+        let home = self.data_source(caller, id)?;
+        let filter = (!filter.is_null())
+            .then(|| Filter::parse(&Body::root(filter), home, self.now))
+            .transpose()?;
+        let sorts = if sorts.is_null() {
+            Vec::new()
+        } else {
+            parse_sorts(&Body::root(sorts), home)?
+        };
+        let size = self.limits.query_results;
+        let query = Query {
+            caller,
+            home,
+            filter: filter.as_ref(),
+            sorts: &sorts,
+            archived: false,
+            list: 0,
+            start: None,
+            size,
+        };
+        Ok(query.sorted(self, false).pages)
+    }
+
+    /// A page as the query index knows it: behind while its last change has not been indexed yet.
+    pub(super) fn indexed(&self, id: Uuid) -> Option<&Page> {
+        match self.lagging.get(&id).and_then(|versions| versions.first()) {
+            Some((_, before)) => before.as_ref(),
+            None => self.pages.get(&id),
+        }
+    }
+
+    /// Begins to keep rows by this property's value, if that was not asked before.
+    fn look_up_by(&mut self, data_source: Uuid, property: &PropertyId) {
+        let Some(home) = self.data_sources.get_mut(&data_source) else {
+            return;
+        };
+        if home.rows.by_value.contains_key(property) {
+            return;
+        }
+        let mut index = std::collections::BTreeMap::<String, BTreeSet<Place>>::new();
+        for place in &home.rows.by_creation {
+            if let Some(key) = self
+                .pages
+                .get(&place.2)
+                .and_then(|page| page.values.get(property)?.lookup_key())
+            {
+                index.entry(key).or_default().insert(*place);
+            }
+        }
+        home.rows.by_value.insert(property.clone(), index);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct TimeOrder {
+    edited: bool,
+    descending: bool,
+}
+
+struct Query<'a> {
+    caller: Caller,
+    home: &'a DataSource,
+    filter: Option<&'a Filter>,
+    sorts: &'a [Sort],
+    archived: bool,
+    list: u32,
+    start: Option<Cursor>,
+    size: usize,
+}
+
+impl Query<'_> {
+    fn takes(&self, workspace: &Workspace, page: &Page) -> bool {
+        page.is_archived == self.archived
+            && self
+                .filter
+                .is_none_or(|filter| workspace.passes(self.caller, self.home, page, filter))
+    }
+
+    /// The order of an index, where the rows can be read in it without sorting.
+    fn natural_order(&self, workspace: &Workspace) -> Option<TimeOrder> {
+        let looked_up = self.filter.and_then(Filter::equality).is_some();
+        if !workspace.lagging.is_empty() || looked_up {
+            return None;
+        }
+        match self.sorts {
+            [] => Some(TimeOrder {
+                edited: false,
+                descending: false,
+            }),
+            [
+                Sort {
+                    by: Key::Created,
+                    descending,
+                },
+            ] => Some(TimeOrder {
+                edited: false,
+                descending: *descending,
+            }),
+            [
+                Sort {
+                    by: Key::Edited,
+                    descending,
+                },
+            ] => Some(TimeOrder {
+                edited: true,
+                descending: *descending,
+            }),
+            _ => None,
+        }
+    }
+
+    fn in_order(&self, workspace: &Workspace, order: TimeOrder) -> Found {
+        let rows: &Rows = &self.home.rows;
+        let index = if order.edited {
+            &rows.by_edit
+        } else {
+            &rows.by_creation
+        };
+        let at = self
+            .start
+            .map(|cursor| (Moment(i64::from(cursor.at.0) * 60_000), cursor.at.1));
+        if order.descending {
+            let end = at.map_or((Moment(i64::MAX), u32::MAX, Uuid::max()), |(time, sequence)| {
+                (time, sequence, Uuid::max())
+            });
+            self.walk(workspace, index.range(..=end).rev())
+        } else {
+            let earliest = self.filter.and_then(|filter| filter.earliest(order.edited));
+            let begin = at
+                .or(earliest.map(|time| (time, 0)))
+                .unwrap_or((Moment(i64::MIN), 0));
+            self.walk(workspace, index.range((begin.0, begin.1, Uuid::nil())..))
+        }
+    }
+
+    fn walk<'p>(&self, workspace: &Workspace, places: impl Iterator<Item = &'p Place>) -> Found {
+        let given = self.start.map_or(0, |cursor| cursor.given as usize);
+        let left = workspace.limits.query_results.saturating_sub(given);
+        let mut found = Found {
+            pages: Vec::new(),
+            next: None,
+            incomplete: false,
+        };
+        for (time, sequence, id) in places {
+            if !workspace
+                .pages
+                .get(id)
+                .is_some_and(|page| self.takes(workspace, page))
+            {
+                continue;
+            }
+            if found.pages.len() == left {
+                found.incomplete = true;
+                break;
+            }
+            if found.pages.len() == self.size {
+                let at = ((time.0 / 60_000) as u32, *sequence);
+                found.next = Some(Cursor {
+                    list: self.list,
+                    given: (given + self.size) as u32,
+                    at,
+                });
+                break;
+            }
+            found.pages.push(*id);
+        }
+        found
+    }
+
+    /// All rows that pass, in the order asked for; positions are counted, so rows that move meanwhile repeat or skip.
+    fn sorted(&self, workspace: &Workspace, shuffled: bool) -> Found {
+        let mut rows: Vec<&Page> = self
+            .candidates(workspace)
+            .into_iter()
+            .filter_map(|id| workspace.indexed(id))
+            .filter(|page| page.parent == Parent::DataSource(self.home.id) && !page.in_trash)
+            .filter(|page| self.takes(workspace, page))
+            .collect();
+        if !shuffled {
+            rows.sort_by(|one, other| {
+                let order = self
+                    .sorts
+                    .iter()
+                    .map(|sort| self.compare(workspace, sort, one, other));
+                order
+                    .fold(Ordering::Equal, Ordering::then)
+                    .then_with(|| one.place().cmp(&other.place()))
+            });
+        }
+        let start = self
+            .start
+            .map_or(0, |cursor| cursor.given as usize)
+            .min(rows.len());
+        let cap = workspace.limits.query_results;
+        let end = (start + self.size).min(rows.len()).min(cap.max(start));
+        let more = end < rows.len();
+        let cursor = Cursor {
+            list: self.list,
+            given: end as u32,
+            at: (end as u32, 0),
+        };
+        Found {
+            pages: rows[start..end].iter().map(|page| page.id).collect(),
+            next: (more && end < cap).then_some(cursor),
+            incomplete: more && end >= cap,
+        }
+    }
+
+    fn candidates(&self, workspace: &Workspace) -> BTreeSet<Uuid> {
+        let looked_up = self
+            .filter
+            .and_then(Filter::equality)
+            .and_then(|(property, key)| {
+                let index = self.home.rows.by_value.get(property)?;
+                // An empty text is no value, and no index entry.
+                (!key.is_empty()).then(|| index.get(&key).cloned().unwrap_or_default())
+            });
+        let places = looked_up.as_ref().unwrap_or(&self.home.rows.by_creation);
+        places
+            .iter()
+            .map(|place| place.2)
+            .chain(workspace.lagging.keys().copied())
+            .collect()
+    }
+
+    fn compare(&self, workspace: &Workspace, sort: &Sort, one: &Page, other: &Page) -> Ordering {
+        let order = match &sort.by {
+            Key::Created => one.stamps.created.cmp(&other.stamps.created),
+            Key::Edited => one.stamps.edited.cmp(&other.stamps.edited),
+            Key::Property(id) => {
+                let keys = (
+                    self.sort_key(workspace, one, id),
+                    self.sort_key(workspace, other, id),
+                );
+                return match keys {
+                    (Some(one), Some(other)) => {
+                        let order = one.partial_cmp(&other).unwrap_or(Ordering::Equal);
+                        if sort.descending { order.reverse() } else { order }
+                    }
+                    (one, other) => one.is_none().cmp(&other.is_none()),
+                };
+            }
+        };
+        if sort.descending { order.reverse() } else { order }
+    }
+
+    fn sort_key(&self, workspace: &Workspace, page: &Page, id: &PropertyId) -> Option<SortKey> {
+        let property = self.home.by_id(id)?;
+        let position = |option: Uuid| {
+            property
+                .config
+                .choices()
+                .iter()
+                .position(|choice| choice.id == option)
+        };
+        Some(match (&property.config, page.values.get(id)) {
+            (Config::CreatedTime, _) => SortKey::Number(page.stamps.created.0 as f64),
+            (Config::EditedTime, _) => SortKey::Number(page.stamps.edited.0 as f64),
+            (Config::UniqueId { .. }, _) => SortKey::Number(f64::from(page.number)),
+            (Config::Checkbox, value) => SortKey::Number(f64::from(u8::from(value.is_some()))),
+            (Config::Formula(_), _) => match workspace.scalar(self.caller, self.home, page, &property.name) {
+                super::formula::Scalar::Number(number) => SortKey::Number(number),
+                super::formula::Scalar::Text(text) => SortKey::Text(text),
+                super::formula::Scalar::Boolean(flag) => SortKey::Number(f64::from(u8::from(flag))),
+                super::formula::Scalar::Empty => return None,
+            },
+            (_, None) => return None,
+            (_, Some(value)) => match value {
+                Value::Number(number) => SortKey::Number(number.as_f64()?),
+                // Options sort in the order of the property's list.
+                Value::Choice(option) => SortKey::Number(position(*option)? as f64),
+                Value::Choices(options) => SortKey::Number(position(*options.first()?)? as f64),
+                Value::Date(_) => SortKey::Number(dates_of(Some(value))?.start.begins().0 as f64),
+                Value::Text(_) | Value::Line(_) => SortKey::Text(value.text()),
+                _ => return None,
+            },
+        })
+    }
+}
+
+fn parse_sorts(body: &Body<'_>, home: &DataSource) -> Answered<Vec<Sort>> {
+    let mut sorts = Vec::new();
+    for item in body.elements()? {
+        let descending = item.need("direction")?.word(&["ascending", "descending"])? == "descending";
+        let by = if let Some(timestamp) = item.get("timestamp") {
+            item.only(&["timestamp", "direction"])?;
+            if timestamp.word(&["created_time", "last_edited_time"])? == "created_time" {
+                Key::Created
+            } else {
+                Key::Edited
+            }
+        } else {
+            item.only(&["property", "direction"])?;
+            let name = item.need("property")?.text(super::schema::MAX_NAME)?;
+            let property = home.property(name);
+            let property = property.ok_or_else(|| {
+                Refusal::validation(format!("Could not find sort property with name or id: {name}"))
+            })?;
+            Key::Property(property.id.clone())
+        };
+        sorts.push(Sort { by, descending });
+    }
+    Ok(sorts)
+}
+
+/// Checks sorts that are kept for later.
+pub(super) fn check_sorts(body: &Body<'_>, home: &DataSource) -> Answered<()> {
+    parse_sorts(body, home).map(|_| ())
+}

@@ -1,0 +1,1 @@
+//! The workspace by its behaviour.

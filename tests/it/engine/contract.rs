@@ -1,0 +1,196 @@
+//! What every [`Store`] with its rows must do; the Postgres one passes the same suite.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use frames_sync::journal::{Act, AuditEntry, Kept};
+use frames_sync::ports::{
+    Clock, Commit, CommitOutcome, Fence, Link, Record, Row, RowChange, RowOutcome, RowWrite, Rows, Store,
+    StoreError,
+};
+use frames_sync::reconcile::{Phase, Reason, Side};
+use frames_sync::value::{PageId, RecordKey, Value};
+use uuid::Uuid;
+
+use super::world::World;
+
+fn link(id: u128, key: &str, page: Option<&str>) -> Link {
+    Link {
+        id: Uuid::from_u128(id),
+        entity: "teams".to_owned(),
+        key: RecordKey::single(key),
+        page: page.map(PageId::from),
+        phase: Phase::Linked,
+        incarnation: 0,
+        rev: 0,
+        fields: BTreeMap::new(),
+        page_edited_at: None,
+        page_mark: None,
+        page_written_at: None,
+        settled_at: None,
+        status: None,
+        look_again_at: None,
+        missed: None,
+        troubles: Vec::new(),
+        note: None,
+    }
+}
+
+fn put(link: Link) -> Commit<'static> {
+    Commit::of(vec![Record::Link(Box::new(link))])
+}
+
+fn update(key: &str, to: &str, expect: &str) -> RowWrite {
+    RowWrite::Update {
+        entity: "teams".to_owned(),
+        key: RecordKey::single(key),
+        set: vec![RowChange {
+            column: "name".to_owned(),
+            value: Value::text(to),
+        }],
+        expect: vec![RowChange {
+            column: "name".to_owned(),
+            value: Value::text(expect),
+        }],
+    }
+}
+
+/// Runs the suite on a store whose entity `teams` holds one row `team_1`, named `Rockets`.
+pub async fn holds(store: &dyn Store, rows: &dyn Rows, now: time::OffsetDateTime) {
+    let lease = store
+        .acquire("one", Duration::from_secs(60))
+        .await
+        .unwrap()
+        .unwrap();
+    let fence = Fence { epoch: lease.epoch };
+    assert!(
+        store
+            .acquire("two", Duration::from_secs(60))
+            .await
+            .unwrap()
+            .is_none(),
+        "one writer at a time"
+    );
+
+    // A link is replaced only over the revision it was read at, and neither key nor page is linked twice.
+    store
+        .commit(fence, put(link(1, "team_1", Some("p1"))))
+        .await
+        .unwrap();
+    let stale = store.commit(fence, put(link(1, "team_1", Some("p1")))).await;
+    assert!(matches!(stale, Err(StoreError::Taken { .. })));
+    let same_key = store.commit(fence, put(link(2, "team_1", Some("p2")))).await;
+    assert!(matches!(same_key, Err(StoreError::Taken { .. })));
+    let same_page = store.commit(fence, put(link(3, "team_3", Some("p1")))).await;
+    assert!(matches!(same_page, Err(StoreError::Taken { .. })));
+    let found = store
+        .links_by_key("teams", &[RecordKey::single("team_1")])
+        .await
+        .unwrap();
+    assert_eq!((found.len(), found[0].rev), (1, 1));
+
+    // A row, its link and its audit line share one commit.
+    let stored = found[0].clone();
+    let entry = AuditEntry {
+        id: Uuid::from_u128(9),
+        run: Uuid::from_u128(8),
+        link: Some(stored.id),
+        entity: "teams".to_owned(),
+        key: Some(stored.key.clone()),
+        page: None,
+        property: None,
+        side: Side::Postgres,
+        act: Act::Updated,
+        old: Some(Kept::Value(Value::Null)),
+        new: None,
+        cause: Reason::OnlyNotionChanged,
+        at: now,
+    };
+    let settle = |row: &Row| {
+        assert_eq!(row.columns["name"], Value::text("Comets"));
+        vec![
+            Record::Link(Box::new(stored.clone())),
+            Record::Audit(entry.clone()),
+        ]
+    };
+    let commit = Commit {
+        row: Some((update("team_1", "Comets", "Rockets"), Box::new(settle))),
+        records: Vec::new(),
+    };
+    let outcome = store.commit(fence, commit).await.unwrap();
+    assert!(matches!(outcome, CommitOutcome::Committed(Some(_))));
+    assert_eq!(
+        store.writes_since(&[stored.id], now).await.unwrap()[&stored.id],
+        1
+    );
+    assert_eq!(
+        store
+            .audit(&frames_sync::ports::AuditFilter {
+                limit: 9,
+                ..Default::default()
+            })
+            .await
+            .unwrap()[0]
+            .old,
+        Some(Kept::Value(Value::Null))
+    );
+
+    // A row that moved, or a link that moved, leaves neither behind.
+    let commit = Commit {
+        row: Some((update("team_1", "Lost", "Rockets"), Box::new(|_| Vec::new()))),
+        records: vec![],
+    };
+    let outcome = store.commit(fence, commit).await.unwrap();
+    assert_eq!(outcome, CommitOutcome::RowRefused(RowOutcome::Moved));
+    let settle = |_: &Row| vec![Record::Link(Box::new(link(1, "team_1", Some("p1"))))];
+    let commit = Commit {
+        row: Some((update("team_1", "Lost", "Comets"), Box::new(settle))),
+        records: vec![],
+    };
+    assert!(matches!(
+        store.commit(fence, commit).await,
+        Err(StoreError::Taken { .. })
+    ));
+    let row = rows.read("teams", &[RecordKey::single("team_1")]).await.unwrap();
+    assert_eq!(row[0].columns["name"], Value::text("Comets"), "rolled back");
+
+    // A row that is not there is left out, and a scan in key order ends.
+    assert!(
+        rows.read("teams", &[RecordKey::single("nobody")])
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let first = rows.scan("teams", None, 10).await.unwrap();
+    assert_eq!(first.len(), 1);
+    assert!(
+        rows.scan("teams", Some(&first[0].key), 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+
+    // Whoever lost the lease commits nothing.
+    store.release(fence).await.unwrap();
+    let next = store
+        .acquire("two", Duration::from_secs(60))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(next.epoch > lease.epoch);
+    assert!(matches!(
+        store.commit(fence, put(link(4, "team_4", None))).await,
+        Err(StoreError::Fenced)
+    ));
+    assert!(matches!(
+        store.renew(fence, Duration::from_secs(60)).await,
+        Err(StoreError::Fenced)
+    ));
+}
+
+#[tokio::test]
+async fn the_store_in_memory_keeps_the_contract() {
+    let world = World::new();
+    world.team("team_1", "Rockets");
+    holds(&*world.store, &*world.tables, world.clock.now()).await;
+}
