@@ -3,6 +3,9 @@
 mod engine;
 mod notion;
 mod codec;
+mod codec;
+mod engine;
+mod notion;
 mod postgres;
 mod simulator;
 mod support;
