@@ -21,7 +21,10 @@ impl DatabaseClock {
     pub(crate) async fn measure(pool: &PgPool) -> Result<Self, PostgresError> {
         let asked = Instant::now();
         let at_start = database_time(pool).await?;
-        Ok(Self { at_start, started: asked + asked.elapsed() / 2 })
+        Ok(Self {
+            at_start,
+            started: asked + asked.elapsed() / 2,
+        })
     }
 }
 

@@ -13,16 +13,21 @@ use super::Failure;
 use super::ambient::{DatabaseClock, SystemRng};
 use super::context;
 use super::error::with_causes;
-use crate::engine::{Binding, Engine, Tuning, bind, row_columns};
+use crate::engine::{Binding, Engine, Request, Tuning, bind, row_columns};
 use crate::mapping::{Capture, Mapping};
 use crate::notion::setup::{self, SetUp, SetupError, Surveyed};
 use crate::notion::{Client, EntityPages, NotionError, NotionPages, Settings, introspect, parse_page_id};
-use crate::plan::schema_change::{Known, SchemaPlan, desired, diff};
-use crate::ports::{Clock, Commit, Pin, Record, Store};
-use crate::postgres::{EntityTable, ProfileDatabase, migrate_state};
+use crate::plan::schema_change::{DesiredProperty, Known, SchemaPlan, desired, diff};
+use crate::plan::{Operation, OperationKind};
+use crate::ports::{Clock, Commit, Pin, Record, Rows, Store};
 use crate::postgres::{ConnectOptions, PostgresError, connect, introspect_all};
+use crate::postgres::{EntityTable, ProfileDatabase, migrate_state, state_version};
 use crate::project::{Profile, Project, Secrets};
+use crate::reconcile::Reason;
+use crate::report::{Command, ErrorCode};
+use crate::schema::data_source::{PropertyConfig, PropertySchema};
 use crate::schema::{DataSourceSchema, PropertyType, TableName, TableSchema};
+use crate::store::migrations::SchemaVersion;
 use crate::value::{DataSourceId, PageId, PropertyId, UserId};
 
 /// A profile with both sides reached.
@@ -42,23 +47,36 @@ pub(crate) struct Session {
     tables: BTreeMap<TableName, TableSchema>,
     clock: Arc<DatabaseClock>,
     holder: String,
+    has_state: bool,
 }
 
 /// A profile's settings and mappings, with every finding that keeps them from being used turned into a failure.
 pub(crate) fn prepare(project: &Project, name: &str) -> Result<(Profile, Vec<Mapping>), Failure> {
-    let broken: Vec<_> = project.files.iter().flat_map(|file| file.findings.clone()).collect();
+    let broken: Vec<_> = project
+        .files
+        .iter()
+        .flat_map(|file| file.findings.clone())
+        .collect();
     let rendered = project.profile(name, Secrets::Needed);
     if let Some(failure) = context::refuse(&rendered.findings) {
         return Err(failure);
     }
-    let profile = rendered.value.ok_or_else(|| Failure::usage(format!("there is no profile `{name}`")))?;
+    let profile = rendered
+        .value
+        .ok_or_else(|| Failure::usage(format!("there is no profile `{name}`")))?;
     let checked = project.mappings(&profile);
     let of_profile = |finding: &crate::diagnostic::Diagnostic| {
         project
             .files
             .iter()
             .filter(|file| profile.has_entity(&file.stem))
-            .any(|file| finding.primary.file.path.ends_with(&*file.path.file_name().unwrap_or_default().to_string_lossy()))
+            .any(|file| {
+                finding
+                    .primary
+                    .file
+                    .path
+                    .ends_with(&*file.path.file_name().unwrap_or_default().to_string_lossy())
+            })
     };
     let mut findings: Vec<_> = broken.into_iter().filter(of_profile).collect();
     findings.extend(checked.findings);
@@ -72,17 +90,42 @@ pub(crate) fn prepare(project: &Project, name: &str) -> Result<(Profile, Vec<Map
 impl Session {
     /// Reaches both sides of a profile, and brings the state schema to this program's version.
     pub(crate) async fn open(project: &Project, name: &str) -> Result<Self, Failure> {
+        Self::reach(project, name, true).await
+    }
+
+    /// Reaches both sides of a profile to look only: nothing is made, and state that is not there counts as empty.
+    pub(crate) async fn look(project: &Project, name: &str) -> Result<Self, Failure> {
+        Self::reach(project, name, false).await
+    }
+
+    async fn reach(project: &Project, name: &str, may_write: bool) -> Result<Self, Failure> {
         let (profile, mappings) = prepare(project, name)?;
         let client = client(&profile)?;
         let parent = parent_page(&profile)?;
         let url = required(&profile.database_url, &profile, "database_url")?;
-        let pool = connect(url, &ConnectOptions::default()).await.map_err(|error| postgres(&error))?;
+        let pool = connect(url, &ConnectOptions::default())
+            .await
+            .map_err(|error| postgres(&error))?;
         // The token is tried before anything is made in the database.
         let me = client.me().await.map_err(|error| notion(&error))?;
-        migrate_state(&pool, &profile.state_schema).await.map_err(|error| postgres(&error))?;
+        let has_state = if may_write {
+            migrate_state(&pool, &profile.state_schema)
+                .await
+                .map_err(|error| postgres(&error))?;
+            true
+        } else {
+            let version = state_version(&pool, &profile.state_schema)
+                .await
+                .map_err(|error| postgres(&error))?;
+            version == SchemaVersion::Current
+        };
         let tables = tables(&pool, &profile, &mappings).await?;
         let database = Arc::new(profile_database(&pool, &profile, &mappings, &tables)?);
-        let clock = Arc::new(DatabaseClock::measure(&pool).await.map_err(|error| postgres(&error))?);
+        let clock = Arc::new(
+            DatabaseClock::measure(&pool)
+                .await
+                .map_err(|error| postgres(&error))?,
+        );
         let session = Self {
             holder: format!("{}-{}", std::process::id(), Uuid::new_v4()),
             bot: me.id.clone(),
@@ -94,6 +137,7 @@ impl Session {
             pool,
             tables,
             clock,
+            has_state,
         };
         let workspace = me.bot.as_ref().and_then(|bot| bot.workspace_id.clone());
         session.check_pins(workspace.as_deref()).await?;
@@ -111,7 +155,9 @@ impl Session {
         for pin in self.pins().await? {
             match pin.name.split(':').collect::<Vec<_>>().as_slice() {
                 ["data_source", entity] => {
-                    known.data_sources.insert((*entity).to_owned(), DataSourceId(pin.value.clone()));
+                    known
+                        .data_sources
+                        .insert((*entity).to_owned(), DataSourceId(pin.value.clone()));
                 }
                 ["property", entity, name @ ..] => {
                     known
@@ -127,13 +173,23 @@ impl Session {
     }
 
     async fn pins(&self) -> Result<Vec<Pin>, Failure> {
-        self.database.pins().await.map_err(|error| Failure::world(with_causes(&error)))
+        if !self.has_state {
+            return Ok(Vec::new());
+        }
+        self.database
+            .pins()
+            .await
+            .map_err(|error| Failure::world(with_causes(&error)))
     }
 
     /// Refuses a token of another workspace or connection than the one that the profile was set up with.
     async fn check_pins(&self, workspace: Option<&str>) -> Result<(), Failure> {
         let pins = self.pins().await?;
-        let pinned = |name: &str| pins.iter().find(|pin| pin.name == name).map(|pin| pin.value.as_str());
+        let pinned = |name: &str| {
+            pins.iter()
+                .find(|pin| pin.name == name)
+                .map(|pin| pin.value.as_str())
+        };
         let differs = |name: &str, now: Option<&str>| match (pinned(name), now) {
             (Some(pinned), Some(now)) => pinned != now,
             _ => false,
@@ -143,6 +199,7 @@ impl Session {
                 "the token of profile `{}` belongs to another workspace than the one it was set up with",
                 self.profile.name
             ))
+            .code(ErrorCode::PinMismatch)
             .hint("check that the profile has its own token, and not another profile's"));
         }
         Ok(())
@@ -152,7 +209,12 @@ impl Session {
     async fn remember(&self, made: &[SetUp]) -> Result<(), Failure> {
         let known = self.known().await?;
         let mut pins = Vec::new();
-        let mut pin = |name: String, value: &str| pins.push(Pin { name, value: value.to_owned() });
+        let mut pin = |name: String, value: &str| {
+            pins.push(Pin {
+                name,
+                value: value.to_owned(),
+            })
+        };
         for set_up in made {
             let entity = &set_up.entity;
             if known.data_sources.get(entity) != Some(&set_up.schema.id) {
@@ -172,16 +234,22 @@ impl Session {
             return Ok(());
         }
         let failed = |error: crate::ports::StoreError| Failure::world(with_causes(&error));
-        let lease =
-            self.database.acquire(&self.holder, self.profile.tuning.lease).await.map_err(failed)?.ok_or_else(
-                || {
-                    Failure::needs_user(format!("another run holds profile `{}`", self.profile.name))
-                        .hint("wait until it ends, or until its lease has run out")
-                },
-            )?;
+        let lease = self
+            .database
+            .acquire(&self.holder, self.profile.tuning.lease)
+            .await
+            .map_err(failed)?
+            .ok_or_else(|| {
+                Failure::needs_user(format!("another run holds profile `{}`", self.profile.name))
+                    .hint("wait until it ends, or until its lease has run out")
+            })?;
         let fence = crate::ports::Fence { epoch: lease.epoch };
         let records = pins.into_iter().map(Record::Pin).collect();
-        let written = self.database.commit(fence, Commit::of(records)).await.map_err(failed);
+        let written = self
+            .database
+            .commit(fence, Commit::of(records))
+            .await
+            .map_err(failed);
         self.database.release(fence).await.map_err(failed)?;
         written.map(|_| ())
     }
@@ -213,8 +281,14 @@ impl Session {
             .await
             .map_err(|error| set_up_failed(&error))?;
         self.remember(&made).await?;
-        for mapping in self.mappings.iter().filter(|mapping| mapping.capture == Capture::Triggers) {
-            let Some(table) = self.tables.get(&mapping.table) else { continue };
+        for mapping in self
+            .mappings
+            .iter()
+            .filter(|mapping| mapping.capture == Capture::Triggers)
+        {
+            let Some(table) = self.tables.get(&mapping.table) else {
+                continue;
+            };
             crate::postgres::capture::install(
                 &self.pool,
                 &self.profile.state_schema,
@@ -242,7 +316,10 @@ impl Session {
                         && existing.schema.property_named(&property.name).is_none()
                 })
             });
-            let mapping = self.mappings.iter().find(|mapping| mapping.entity == found.entity);
+            let mapping = self
+                .mappings
+                .iter()
+                .find(|mapping| mapping.entity == found.entity);
             let says = mapping.is_some_and(|mapping| mapping.notion.initial.is_some());
             if by_person && lacks_own && !says {
                 return Err(Failure::needs_user(format!(
@@ -263,7 +340,12 @@ impl Session {
         let pins = [("workspace", workspace), ("bot", Some(me.id.to_string()))]
             .into_iter()
             .filter(|(name, _)| !pinned.iter().any(|pinned| pinned == name))
-            .filter_map(|(name, value)| Some(Pin { name: name.to_owned(), value: value? }))
+            .filter_map(|(name, value)| {
+                Some(Pin {
+                    name: name.to_owned(),
+                    value: value?,
+                })
+            })
             .collect();
         self.write_pins(pins).await
     }
@@ -289,12 +371,17 @@ impl Session {
                 crate::diagnostic::list(missing.iter().copied()),
                 if missing.len() == 1 { "has" } else { "have" }
             ))
+            .code(ErrorCode::NotSetUp)
             .hint("run `frames-sync setup`"));
         }
         let all: Vec<&Mapping> = self.mappings.iter().collect();
         let reads = self.wanted(wanted).into_iter().map(|mapping| async {
             let id = &known.data_sources[&mapping.entity];
-            let answer = self.client.retrieve_data_source(id).await.map_err(|error| notion(&error))?;
+            let answer = self
+                .client
+                .retrieve_data_source(id)
+                .await
+                .map_err(|error| notion(&error))?;
             let schema = introspect::schema(&answer);
             // Views are `setup`'s business; here they count as present.
             let mut wanted = desired(mapping, &all, known);
@@ -313,7 +400,47 @@ impl Session {
             self.remember(&made).await?;
             return Ok(made.into_iter().map(|made| (made.entity, made.schema)).collect());
         }
-        Ok(read.into_iter().map(|(entity, schema, _)| (entity, schema)).collect())
+        Ok(read
+            .into_iter()
+            .map(|(entity, schema, _)| (entity, schema))
+            .collect())
+    }
+
+    /// A page for each row of entities that have no database yet; the operations of a first push.
+    pub(crate) async fn first_push(
+        &self,
+        entities: &[String],
+        request: &Request,
+    ) -> Result<Vec<Operation>, Failure> {
+        const BATCH: usize = 1000;
+        let mut operations = Vec::new();
+        if !matches!(request.command, Command::Setup | Command::Sync | Command::Push) {
+            return Ok(operations);
+        }
+        for entity in entities {
+            let mut after = None;
+            loop {
+                let rows = self
+                    .database
+                    .scan(entity, after.as_ref(), BATCH)
+                    .await
+                    .map_err(|error| Failure::world(with_causes(&error)))?;
+                let Some(last) = rows.last() else { break };
+                after = Some(last.key.clone());
+                let wanted = rows
+                    .into_iter()
+                    .filter(|row| request.keys.is_empty() || request.keys.contains(&row.key));
+                operations.extend(wanted.map(|row| Operation {
+                    entity: entity.clone(),
+                    key: Some(row.key),
+                    page: None,
+                    kind: OperationKind::CreatePage,
+                    reason: Reason::RowIsNew,
+                    fields: Vec::new(),
+                }));
+            }
+        }
+        Ok(operations)
     }
 
     /// The engine over both sides.
@@ -326,8 +453,13 @@ impl Session {
         let mut entities = Vec::new();
         let mut pages = BTreeMap::new();
         for mapping in &self.mappings {
-            let Some(schema) = schemas.get(&mapping.entity) else { continue };
-            let table = self.tables.get(&mapping.table).ok_or_else(|| no_table(&mapping.table))?;
+            let Some(schema) = schemas.get(&mapping.entity) else {
+                continue;
+            };
+            let table = self
+                .tables
+                .get(&mapping.table)
+                .ok_or_else(|| no_table(&mapping.table))?;
             let entity = bind(&Binding {
                 mapping,
                 table,
@@ -373,12 +505,31 @@ impl Session {
         for mapping in &self.mappings {
             hasher.update(format!("{mapping:?}\n"));
         }
-        hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        hasher
+            .finalize()
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// The present instant on the database's clock.
     pub(crate) fn now(&self) -> OffsetDateTime {
         self.clock.now()
+    }
+}
+
+/// What begins the made-up id of a property that is still to be added.
+const PENDING: &str = "pending:";
+
+/// A property that is still to be added, as a plan needs it.
+pub(crate) fn pending_property(property: &DesiredProperty) -> PropertySchema {
+    PropertySchema {
+        id: PropertyId(format!("{PENDING}{}", property.name)),
+        name: property.name.clone(),
+        description: property.description.clone(),
+        type_name: property.kind.property_type().name().to_owned(),
+        config: PropertyConfig::Plain,
     }
 }
 
@@ -395,6 +546,7 @@ fn entity_pages(entity: &crate::engine::Entity, schema: &DataSourceSchema) -> En
         data_source: schema.id.clone(),
         postgres_id: entity.postgres_id.clone(),
         properties: ids
+            .filter(|id| !id.as_str().starts_with(PENDING))
             .filter_map(|id| {
                 let property_type: PropertyType = schema.property(id)?.property_type()?;
                 Some((id.clone(), property_type))
@@ -417,11 +569,10 @@ pub(crate) fn client(profile: &Profile) -> Result<Client, Failure> {
 
 /// The parent page's id, from the id or the address that the profile gives.
 pub(crate) fn parent_page(profile: &Profile) -> Result<PageId, Failure> {
-    let text = profile
-        .notion
-        .parent_page
-        .as_deref()
-        .ok_or_else(|| Failure::usage(format!("profile `{}` has no `notion.parent_page`", profile.name)))?;
+    let text =
+        profile.notion.parent_page.as_deref().ok_or_else(|| {
+            Failure::usage(format!("profile `{}` has no `notion.parent_page`", profile.name))
+        })?;
     parse_page_id(text).map_err(|error| {
         Failure::usage(format!("the parent page of profile `{}`: {error}", profile.name))
             .hint("copy the page's link in Notion: ••• → Copy link")
@@ -446,7 +597,9 @@ async fn tables(
 ) -> Result<BTreeMap<TableName, TableSchema>, Failure> {
     let mut names: Vec<TableName> = mappings.iter().map(|mapping| mapping.table.clone()).collect();
     names.extend(profile.audit_table.clone());
-    let tables = introspect_all(pool, &names).await.map_err(|error| postgres(&error))?;
+    let tables = introspect_all(pool, &names)
+        .await
+        .map_err(|error| postgres(&error))?;
     match names.iter().find(|name| !tables.contains_key(*name)) {
         Some(missing) => Err(no_table(missing)),
         None => Ok(tables),
@@ -481,15 +634,28 @@ fn profile_database(
             Some((mapping.entity.clone(), entity))
         })
         .collect();
-    let audit = profile.audit_table.as_ref().and_then(|name| tables.get(name)).cloned();
-    ProfileDatabase::new(pool.clone(), &profile.state_schema, &profile.name, entities, audit)
-        .map_err(|error| Failure::needs_user(with_causes(&error)).hint("`frames-sync validate` shows the place"))
+    let audit = profile
+        .audit_table
+        .as_ref()
+        .and_then(|name| tables.get(name))
+        .cloned();
+    ProfileDatabase::new(
+        pool.clone(),
+        &profile.state_schema,
+        &profile.name,
+        entities,
+        audit,
+    )
+    .map_err(|error| Failure::needs_user(with_causes(&error)).hint("`frames-sync validate` shows the place"))
 }
 
 fn refuse_conflicts<'a>(plans: impl Iterator<Item = &'a SchemaPlan>) -> Result<(), Failure> {
-    let conflicts: Vec<String> =
-        plans.flat_map(|plan| plan.conflicts.iter().map(ToString::to_string)).collect();
-    let Some((first, rest)) = conflicts.split_first() else { return Ok(()) };
+    let conflicts: Vec<String> = plans
+        .flat_map(|plan| plan.conflicts.iter().map(ToString::to_string))
+        .collect();
+    let Some((first, rest)) = conflicts.split_first() else {
+        return Ok(());
+    };
     let mut failure = Failure::needs_user(first.clone());
     for other in rest {
         failure = failure.hint(format!("also: {other}"));
@@ -499,7 +665,7 @@ fn refuse_conflicts<'a>(plans: impl Iterator<Item = &'a SchemaPlan>) -> Result<(
 
 fn set_up_failed(error: &SetupError) -> Failure {
     let failure = match error.notion() {
-        Some(_) => Failure::world(error.to_string()),
+        Some(_) => Failure::world(error.to_string()).code(ErrorCode::NotionFailed),
         None => Failure::needs_user(error.to_string()),
     };
     match error.help() {
@@ -510,7 +676,7 @@ fn set_up_failed(error: &SetupError) -> Failure {
 
 /// A failure of Notion's side.
 pub(crate) fn notion(error: &NotionError) -> Failure {
-    let failure = Failure::world(with_causes(error));
+    let failure = Failure::world(with_causes(error)).code(ErrorCode::NotionFailed);
     match error.help() {
         Some(help) => failure.hint(help),
         None => failure,
@@ -519,5 +685,7 @@ pub(crate) fn notion(error: &NotionError) -> Failure {
 
 /// A failure of the database's side.
 pub(crate) fn postgres(error: &PostgresError) -> Failure {
-    Failure::world(with_causes(error)).hint("`frames-sync doctor` checks the connection and the rights")
+    Failure::world(with_causes(error))
+        .code(ErrorCode::PostgresFailed)
+        .hint("`frames-sync doctor` checks the connection and the rights")
 }

@@ -1,8 +1,5 @@
 //! The one integration-test binary: a module for each behaviour.
 
-mod engine;
-mod notion;
-mod codec;
 mod codec;
 mod engine;
 mod notion;
