@@ -1,6 +1,6 @@
 //! The one integration-test binary: a module for each behaviour.
 
+mod engine;
 mod notion;
 mod postgres;
-mod engine;
 mod support;
