@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use frames_sync::cluster::Engine;
 use frames_sync::mapping::Predicate;
 use frames_sync::ports::{Change, Commit, Fence, Link, Record, Rows, Store};
 use frames_sync::postgres::{PostgresError, ProfileDatabase, capture};
@@ -141,6 +142,10 @@ async fn a_role_without_rights_to_the_state_is_noted_and_never_failed() {
     .await;
     assert_eq!(notes(&profile).await.len(), 1);
 
+    if database.engine() == Engine::Embedded {
+        // Its PL/pgSQL does not catch this error, see the limits of the multiplexer.
+        return;
+    }
     run(&pool, r#"drop table "frames sync".change_log"#).await;
     run(
         &pool,

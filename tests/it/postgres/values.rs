@@ -141,7 +141,7 @@ async fn text_too_long_for_the_column_is_refused_and_not_cut() {
     .await;
     let schema = table(&pool, "t").await;
     for column in &schema.columns {
-        let value = if column.name == "c" { "{four}" } else { "four" };
+        let value = if column.name == "c" { r#"["four"]"# } else { "four" };
         let mut transaction = begin(&pool, Purpose::Write).await.expect("a transaction");
         let insert = format!(
             "insert into public.t ({}) values ({})",
