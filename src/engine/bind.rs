@@ -10,8 +10,9 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use super::entity::{Entity, EntityField, FieldCodec, NewRow, Reference};
-use crate::codec::{self, Around, CodecCode, CodecError, EmptyMeans, FieldSpec, OnUnknown};
+use super::codec::{BoundCodec, row_json};
+use super::entity::{Entity, EntityField, NewRow, Reference};
+use crate::codec::{self, EmptyMeans, FieldSpec, OnUnknown};
 use crate::mapping::{
     Assigned, Assignment, Direction, Empty, Field, Mapping, OnPageCreate, PropertyKind, Source, UnknownOption,
 };
@@ -305,11 +306,7 @@ impl<'a> Binding<'a> {
             direction: field.direction,
             conflict: field.conflict,
             reference,
-            codec: Arc::new(Lens {
-                source: source.clone(),
-                codec,
-                names: self.names(),
-            }),
+            codec: Arc::new(BoundCodec::new(codec, source.clone())),
         }))
     }
 
@@ -323,70 +320,6 @@ impl<'a> Binding<'a> {
                 ))
             })
             .collect()
-    }
-}
-
-/// A field's codec, with where its value is in a row.
-struct Lens {
-    source: Source,
-    codec: codec::FieldCodec,
-    names: Json,
-}
-
-impl FieldCodec for Lens {
-    fn row_value(&self, columns: &BTreeMap<String, Value>) -> Result<Value, FieldError> {
-        match &self.source {
-            Source::Column(name) => columns.get(name).cloned().ok_or_else(|| FieldError {
-                fault: Fault::ColumnDrift,
-                message: format!("the row has no column `{name}`"),
-            }),
-            // Text computed from a row must come out the same every time, so it sees no clock and no chance.
-            Source::Template(template) => {
-                rendered(template, &self.names, columns, &Ambient::FIXED).map(|value| match value {
-                    Json::Null => Value::Null,
-                    Json::String(text) => Value::text(text),
-                    other => Value::text(other.to_string()),
-                })
-            }
-        }
-    }
-
-    fn encode(
-        &self,
-        row: &Value,
-        columns: &BTreeMap<String, Value>,
-        page: Option<&Value>,
-    ) -> Result<Value, FieldError> {
-        let row_json = row_json(columns);
-        self.codec
-            .enc(
-                row,
-                page,
-                Around {
-                    links: &(),
-                    row: &row_json,
-                },
-            )
-            .map_err(|error| fault(&error))
-    }
-
-    fn decode(
-        &self,
-        page: &Value,
-        columns: &BTreeMap<String, Value>,
-        row: Option<&Value>,
-    ) -> Result<Value, FieldError> {
-        let row_json = row_json(columns);
-        self.codec
-            .dec(
-                page,
-                row,
-                Around {
-                    links: &(),
-                    row: &row_json,
-                },
-            )
-            .map_err(|error| fault(&error))
     }
 }
 
@@ -447,15 +380,6 @@ fn rendered(
         })
 }
 
-fn row_json(columns: &BTreeMap<String, Value>) -> Json {
-    Json::Object(
-        columns
-            .iter()
-            .map(|(name, value)| (name.clone(), value.to_json()))
-            .collect(),
-    )
-}
-
 /// A JSON value as a column of that type holds it.
 fn column_value(column: &str, pg_type: &PgType, value: &Json) -> Result<Value, FieldError> {
     let text = match value {
@@ -467,39 +391,4 @@ fn column_value(column: &str, pg_type: &PgType, value: &Json) -> Result<Value, F
         fault: Fault::Invalid,
         message: format!("the value for column `{column}` does not read as {pg_type}"),
     })
-}
-
-/// A codec's error as the planner and the reports know it.
-fn fault(error: &CodecError) -> FieldError {
-    let fault = match error.code {
-        CodecCode::UnknownOption => Fault::UnknownOption,
-        CodecCode::WaitingRef => Fault::WaitingForReference,
-        CodecCode::Incomplete => Fault::Truncated,
-        CodecCode::Unreadable => Fault::PropertyDrift,
-        CodecCode::TextTooLong
-        | CodecCode::NulCharacter
-        | CodecCode::NumberInexact
-        | CodecCode::NumberOutOfRange
-        | CodecCode::NotANumber
-        | CodecCode::OptionWithComma
-        | CodecCode::OptionTooLong
-        | CodecCode::EmptyOption
-        | CodecCode::TooManyEntries
-        | CodecCode::AddressTooLong
-        | CodecCode::DateOutOfRange
-        | CodecCode::TimeNotKept
-        | CodecCode::RangeNotKept
-        | CodecCode::OneOnly => Fault::OutOfRange,
-        CodecCode::UnknownLabel
-        | CodecCode::NotOfType
-        | CodecCode::NullRefused
-        | CodecCode::Unmapped
-        | CodecCode::TemplateFailed
-        | CodecCode::NoWayBack
-        | CodecCode::ComputedByNotion => Fault::Invalid,
-    };
-    FieldError {
-        fault,
-        message: error.message.to_string(),
-    }
 }

@@ -20,6 +20,7 @@ use crate::value::RecordKey;
 mod apply;
 mod bind;
 mod capture;
+mod codec;
 mod entity;
 mod fields;
 mod observe;
@@ -30,6 +31,7 @@ mod run;
 mod tally;
 
 pub use bind::{BindError, Binding, bind, row_columns};
+pub use codec::BoundCodec;
 pub use entity::{Entity, EntityField, FieldCodec, NewRow, Reference};
 pub use run::Run;
 

@@ -22,5 +22,5 @@ pub use error::{PostgresError, SqlFailure};
 pub use facts::column_facts;
 pub use introspect::{introspect, introspect_all, list_tables};
 pub use profile::{EntityTable, ProfileDatabase, migrate_state, state_version};
-pub use role::current_role;
+pub use role::{current_role, database_time};
 pub use transaction::{Purpose, begin};

@@ -2,6 +2,10 @@
 
 mod engine;
 mod notion;
+mod codec;
+mod codec;
+mod engine;
+mod notion;
 mod postgres;
 mod simulator;
 mod support;
