@@ -3,9 +3,6 @@
 mod engine;
 mod notion;
 mod codec;
-mod codec;
-mod engine;
-mod notion;
 mod postgres;
 mod simulator;
 mod support;
