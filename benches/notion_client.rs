@@ -21,7 +21,7 @@ fn read_320_pages(bencher: divan::Bencher<'_, '_>, latency_milliseconds: u64) {
         recording: Recording::Nothing,
         ..Options::default()
     };
-    let simulator = Simulator::start(options).unwrap();
+    let simulator = Simulator::start(options).expect("the simulator answers on loopback");
     let page = simulator.workspace(|workspace| workspace.add_text_page(workspace.root_page_id(), "Notes"));
     if latency_milliseconds > 0 {
         let effect = Effect::Slow {
@@ -39,14 +39,15 @@ fn read_320_pages(bencher: divan::Bencher<'_, '_>, latency_milliseconds: u64) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .unwrap();
-    let client = runtime.block_on(async { Client::new(&settings).unwrap() });
+        .expect("the simulator answers on loopback");
+    let client =
+        runtime.block_on(async { Client::new(&settings).expect("the simulator answers on loopback") });
     let page = PageId(page.to_string());
     bencher
         .counter(divan::counter::ItemsCount::new(READS))
         .bench_local(|| {
             runtime
                 .block_on(try_join_all((0..READS).map(|_| client.retrieve_page(&page))))
-                .unwrap()
+                .expect("the simulator answers on loopback")
         });
 }

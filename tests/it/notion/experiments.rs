@@ -5,6 +5,7 @@ use std::time::Duration;
 use frames_sync::notion::experiments::{Patience, run};
 
 use super::setup::World;
+use crate::support::openapi::assert_exchanges_conform;
 
 #[tokio::test]
 async fn every_experiment_answers_and_the_simulator_agrees_with_what_we_assume() {
@@ -14,6 +15,7 @@ async fn every_experiment_answers_and_the_simulator_agrees_with_what_we_assume()
         index: Duration::from_secs(5),
     };
     let findings = run(&world.client, &world.parent, patience).await.unwrap();
+    assert_exchanges_conform(&world.simulator.exchanges());
     assert_eq!(findings.len(), 25);
     let surprising: Vec<_> = findings
         .iter()

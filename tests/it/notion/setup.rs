@@ -12,6 +12,8 @@ use frames_sync::simulator::{Options, Simulator};
 use frames_sync::value::PageId;
 use serde_json::json;
 
+use crate::support::openapi::assert_exchanges_conform;
+
 fn mapping(file: &Path) -> Mapping {
     let text = std::fs::read_to_string(file).unwrap();
     parsed(&file.file_stem().unwrap().to_string_lossy(), &text)
@@ -66,6 +68,7 @@ impl World {
         let foretold: u64 = surveyed.iter().map(|one| one.plan.requests()).sum();
         self.simulator.clear_exchanges();
         let result = apply(&self.client, &self.parent, surveyed).await?;
+        assert_exchanges_conform(&self.simulator.exchanges());
         let counts = self.simulator.request_counts();
         assert_eq!(foretold, counts.values().sum::<u64>(), "{counts:?}");
         Ok(result)
