@@ -13,9 +13,6 @@ pub mod policy;
 pub mod presence;
 mod reason;
 
-#[cfg(test)]
-mod tests;
-
 pub use observation::{
     Bases, EntityPolicy, Fault, FieldError, FieldFacts, FieldState, Label, LinkFacts, Observation, PageFacts,
     PageState, PastValue, Phase, RowState, Sent, Side, Sides,

@@ -2,5 +2,7 @@
 
 mod engine;
 mod notion;
+mod plan;
 mod postgres;
+mod reconcile;
 mod support;

@@ -1,0 +1,5 @@
+//! The decision core: its case tables, and every cell of its input.
+
+mod cases;
+mod every_cell;
+pub(crate) mod record;
