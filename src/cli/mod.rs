@@ -3,10 +3,12 @@
 //! The library below never prints; everything a person or a program reads goes through [`Terminal`]. Standard output
 //! is data, standard error is talk.
 
+mod ambient;
 pub mod commands;
 mod context;
 mod error;
 mod live;
+mod session;
 mod terminal;
 
 use std::path::PathBuf;

@@ -24,7 +24,7 @@ impl BoundCodec {
 }
 
 /// The row as templates and conversions see it.
-fn row_json(columns: &BTreeMap<String, Value>) -> serde_json::Value {
+pub(super) fn row_json(columns: &BTreeMap<String, Value>) -> serde_json::Value {
     columns
         .iter()
         .map(|(column, value)| (column.clone(), value.to_json()))

@@ -18,6 +18,7 @@ use crate::report::Command;
 use crate::value::RecordKey;
 
 mod apply;
+mod bind;
 mod capture;
 mod codec;
 mod entity;
@@ -29,6 +30,7 @@ mod reference;
 mod run;
 mod tally;
 
+pub use bind::{BindError, Binding, bind, row_columns};
 pub use codec::BoundCodec;
 pub use entity::{Entity, EntityField, FieldCodec, NewRow, Reference};
 pub use run::Run;

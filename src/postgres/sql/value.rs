@@ -4,7 +4,7 @@ use crate::schema::PgType;
 
 /// What reads a column as text; `column` is SQL, a quoted name as a rule.
 ///
-/// The text, which [`write_expression`] takes back, and in which SQL's NULL is NULL:
+/// The text, which [`write_expression`] takes back but for arrays, and in which SQL's NULL is NULL:
 ///
 /// | type | text |
 /// | --- | --- |
@@ -42,16 +42,12 @@ pub fn select_expression(pg_type: &PgType, column: &str) -> String {
 
 /// What makes a value of that type from text; `text` is SQL of type text, a parameter as a rule.
 ///
-/// Text that is no value of the type fails when run, with a SQLSTATE of class 22. Length and precision are left
+/// The text is that of [`select_expression`], but for arrays, which are written as PostgreSQL's array literals
+/// (`{"a",NULL}`). Text that is no value of the type fails when run, with a SQLSTATE of class 22. Length and precision are left
 /// to the column: a cast to `varchar(3)` would cut, where the column refuses.
 pub fn write_expression(pg_type: &PgType, text: &str) -> String {
     match pg_type.base() {
-        PgType::Array(element) => format!(
-            "case when {text} is not null then array(select {} from \
-             pg_catalog.json_array_elements_text({text}::json) with ordinality as listed (element, place) \
-             order by place) end",
-            write_expression(element, "element")
-        ),
+        PgType::Array(element) => format!("{text}::{}[]", cast_name(element.base())),
         // An assignment makes citext of text; the name `citext` may be in a schema that is not searched.
         PgType::Text | PgType::Citext => text.to_owned(),
         base => format!("{text}::{}", cast_name(base)),
