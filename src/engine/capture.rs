@@ -43,9 +43,12 @@ pub(super) struct Captured {
 /// Where a candidate stands in the order of a run.
 pub(super) type Rank = (OperationKind, Option<RecordKey>, Option<PageId>);
 
+/// A record by what named it: its key, its page, or both.
+type RecordAt = (Option<RecordKey>, Option<PageId>);
+
 /// The nominations of one entity while they are collected.
 struct Nominations {
-    candidates: BTreeMap<(Option<RecordKey>, Option<PageId>), (Option<OperationKind>, Candidate)>,
+    candidates: BTreeMap<RecordAt, (Option<OperationKind>, Candidate)>,
     operations: Vec<Operation>,
     pages: BTreeSet<PageId>,
     adoptable: BTreeSet<RecordKey>,

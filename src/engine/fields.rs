@@ -81,18 +81,16 @@ impl Work<'_> {
             .iter()
             .filter(|field| matches!(field.action, FieldAction::Push(_)) && self.request.writes_notion())
             .collect();
-        if !pulls.is_empty() || !pushes.is_empty() {
-            if self.loops(&link).await? {
-                link.troubles = vec![trouble(
-                    ErrorCode::LoopSuspected,
-                    None,
-                    "written more than 20 times in an hour",
-                    now,
-                )];
-                link.look_again_at = Some(now + time::Duration::HOUR);
-                self.remember(before, link, records).await?;
-                return Ok(Step::Done(Outcome::Failed));
-            }
+        if (!pulls.is_empty() || !pushes.is_empty()) && self.loops(&link).await? {
+            link.troubles = vec![trouble(
+                ErrorCode::LoopSuspected,
+                None,
+                "written more than 20 times in an hour",
+                now,
+            )];
+            link.look_again_at = Some(now + time::Duration::HOUR);
+            self.remember(before, link, records).await?;
+            return Ok(Step::Done(Outcome::Failed));
         }
         let mut again = false;
         if !pulls.is_empty() {

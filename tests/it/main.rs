@@ -3,6 +3,8 @@
 mod codec;
 mod engine;
 mod notion;
+mod plan;
 mod postgres;
+mod reconcile;
 mod simulator;
 mod support;
