@@ -3,7 +3,10 @@
 //! Where the document of 2026-04-20 is wrong or behind, `tests/fixtures/notion/openapi-gaps.json` says so with the
 //! reason; nothing else is forgiven.
 
-#![expect(clippy::unwrap_used, reason = "a document that cannot be read fails the tests")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a document that cannot be read fails the tests"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
