@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::document::ProjectDocument;
 use super::environment::Environment;
+use super::mask::masked;
 use crate::diagnostic::{Checked, Code, Diagnostic, Label, SourceFile, did_you_mean, list};
 use crate::mapping::{self, Mapping, Parsed, Scene};
 use crate::yaml::{Document, LARGEST_FILE, Schema, read_bytes};
@@ -101,12 +102,11 @@ impl Project {
     ///
     /// Findings of mapping files stay with their files. There is no project when its file cannot be understood.
     pub fn load(file: &Path, working_folder: &Path, mut environment: Environment) -> Checked<Self> {
-        let read = read_file(file, working_folder);
+        let read = masked(read_file(file, working_folder));
         let mut findings = read.findings;
-        let Some(mut document) = read.value else {
+        let Some(document) = read.value else {
             return Checked::broken(findings);
         };
-        mask_secrets(&mut document);
         let refused = SCHEMA.check(&document);
         findings.extend(
             refused
@@ -335,38 +335,6 @@ impl Project {
         };
         let known: Vec<String> = files.iter().map(|file| file.stem.clone()).collect();
         validate_files(&files, &known, scene)
-    }
-}
-
-/// Takes secrets that stand in the file itself out of the text that code frames show; the values stay, to be refused.
-fn mask_secrets(document: &mut Document) {
-    let holders = |settings: &str| {
-        [
-            format!("{settings}/notion/token"),
-            format!("{settings}/database_url"),
-        ]
-    };
-    let profiles = document
-        .value
-        .get("profiles")
-        .and_then(serde_json::Value::as_object);
-    let pointers: Vec<String> = profiles
-        .into_iter()
-        .flat_map(|profiles| profiles.keys())
-        .map(|name| crate::yaml::pointer("/profiles", name))
-        .chain(["/defaults".to_owned()])
-        .flat_map(|settings| holders(&settings))
-        .collect();
-    let mut text = document.file.text.clone();
-    for at in pointers {
-        let value = document.value.pointer(&at).and_then(serde_json::Value::as_str);
-        if value.is_some_and(|value| !value.contains("{{")) {
-            let span = document.value_span(&at);
-            text.replace_range(span.clone(), &"*".repeat(span.len()));
-        }
-    }
-    if text != document.file.text {
-        document.file = Arc::new(SourceFile::new(document.file.path.clone(), text));
     }
 }
 

@@ -1,6 +1,10 @@
 //! The one integration-test binary: a module for each behaviour.
 
+mod engine;
+mod fresh;
+mod golden;
 mod notion;
 mod postgres;
-mod engine;
 mod support;
+mod tidy;
+mod validate;

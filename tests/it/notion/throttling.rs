@@ -23,7 +23,11 @@ async fn no_request_of_the_token_leaves_before_its_retry_after() {
     let urgent = client.at(Priority::Settle);
     let (second, third) = tokio::join!(urgent.me(), client.me());
     assert!(first.await.unwrap().is_ok() && second.is_ok() && third.is_ok());
-    let waited: Vec<u64> = script.times().iter().map(|time| (*time - start).as_secs()).collect();
+    let waited: Vec<u64> = script
+        .times()
+        .iter()
+        .map(|time| (*time - start).as_secs())
+        .collect();
     assert_eq!(waited, [0, 300, 300, 300]);
     assert_eq!(client.usage().throttled, 1);
     assert_eq!(client.usage().by_endpoint["GET /v1/users/me"], 4);
