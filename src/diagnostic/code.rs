@@ -127,7 +127,7 @@ codes! {
         "Tags such as `!env` or `!secret` belong to other tools. Variables are written as templates: `\"{{ env.NAME }}\"`."
     TooComplex "too-complex" Yaml Error
         "A document is nested too deeply, too large, or multiplies itself through aliases."
-        "Reading stops at 64 levels, 20,000 values or an alias that expands beyond the budget. Real mappings stay far below; the limit stops documents made to exhaust memory."
+        "Reading stops at 32 levels, 20,000 values or an alias that expands beyond the budget. Real mappings stay far below; the limit stops documents made to exhaust memory."
 
     UnknownKey "unknown-key" Schema Error
         "A key is not known at this place."
@@ -320,9 +320,6 @@ codes! {
         "A guard lets everything through."
         "At 100 % the guard can never stop a run. Guards exist for the day on which a filter is wrong."
 
-    ProjectNotFound "project-not-found" Project Error
-        "No project file was found."
-        "`frames-sync.yaml` is looked for in the current folder and its parents. `frames-sync init` writes one."
     NoMappings "no-mappings" Project Error
         "The mappings folder holds no mapping."
         "Each entity has a file `mappings/<entity>.yaml`. `frames-sync generate TABLE` writes one from a live table."

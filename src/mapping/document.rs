@@ -329,6 +329,7 @@ properties! {
 /// One property: its type in Notion, and where its value is in Postgres.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[schemars(transform = describe_types)]
 pub enum Property {
     /// The page's name; every database has exactly one.
     Title(TextProperty),
@@ -372,6 +373,20 @@ pub enum Property {
     LastEditedTime(StampProperty),
     /// Who last edited the page; read-only.
     LastEditedBy(StampProperty),
+}
+
+/// Says of each `type` what it is, where an editor completes it.
+fn describe_types(schema: &mut Schema) {
+    let branches = schema.get_mut("oneOf").and_then(Value::as_array_mut);
+    for branch in branches.into_iter().flatten() {
+        let description = branch["description"].clone();
+        if let Some(tag) = branch
+            .pointer_mut("/properties/type")
+            .and_then(Value::as_object_mut)
+        {
+            tag.insert("description".to_owned(), description);
+        }
+    }
 }
 
 /// The keys that every property has.

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::document::ProjectDocument;
 use super::environment::Environment;
+use super::mask::masked;
 use crate::diagnostic::{Checked, Code, Diagnostic, Label, SourceFile, did_you_mean, list};
 use crate::mapping::{self, Mapping, Parsed, Scene};
 use crate::yaml::{Document, LARGEST_FILE, Schema, read_bytes};
@@ -101,12 +102,11 @@ impl Project {
     ///
     /// Findings of mapping files stay with their files. There is no project when its file cannot be understood.
     pub fn load(file: &Path, working_folder: &Path, mut environment: Environment) -> Checked<Self> {
-        let read = read_file(file, working_folder);
+        let read = masked(read_file(file, working_folder));
         let mut findings = read.findings;
-        let Some(mut document) = read.value else {
+        let Some(document) = read.value else {
             return Checked::broken(findings);
         };
-        mask_secrets(&mut document);
         let refused = SCHEMA.check(&document);
         findings.extend(
             refused
@@ -200,7 +200,7 @@ impl Project {
                 .help("`frames-sync generate TABLE` writes a mapping from a live table");
             return vec![finding];
         }
-        self.files = read_all(&paths, working_folder);
+        self.files = on_all_cores(&paths, |path| MappingFile::read(path, working_folder));
         Vec::new()
     }
 
@@ -346,50 +346,20 @@ impl Project {
     }
 }
 
-/// Takes secrets that stand in the file itself out of the text that code frames show; the values stay, to be refused.
-fn mask_secrets(document: &mut Document) {
-    let holders = |settings: &str| {
-        [
-            format!("{settings}/notion/token"),
-            format!("{settings}/database_url"),
-        ]
-    };
-    let profiles = document
-        .value
-        .get("profiles")
-        .and_then(serde_json::Value::as_object);
-    let pointers: Vec<String> = profiles
-        .into_iter()
-        .flat_map(|profiles| profiles.keys())
-        .map(|name| crate::yaml::pointer("/profiles", name))
-        .chain(["/defaults".to_owned()])
-        .flat_map(|settings| holders(&settings))
-        .collect();
-    let mut text = document.file.text.clone();
-    for at in pointers {
-        let value = document.value.pointer(&at).and_then(serde_json::Value::as_str);
-        if value.is_some_and(|value| !value.contains("{{")) {
-            let span = document.value_span(&at);
-            text.replace_range(span.clone(), &"*".repeat(span.len()));
-        }
-    }
-    if text != document.file.text {
-        document.file = Arc::new(SourceFile::new(document.file.path.clone(), text));
-    }
-}
-
 /// Runs the layer of meaning over files, each by itself and then together.
 pub(crate) fn validate_files(
     files: &[&MappingFile],
     known: &[String],
-    scene: impl Fn(&MappingFile) -> Scene,
+    scene: impl Fn(&MappingFile) -> Scene + Sync,
 ) -> Checked<Vec<Mapping>> {
     let mut findings = Vec::new();
     let mut mappings = Vec::new();
     let mut documents = Vec::new();
-    for file in files {
-        let Some(parsed) = &file.parsed else { continue };
-        let checked = mapping::validate(parsed, &scene(file));
+    let each = on_all_cores(files, |file| {
+        let parsed = file.parsed.as_ref()?;
+        Some((parsed, mapping::validate(parsed, &scene(file))))
+    });
+    for (parsed, checked) in each.into_iter().flatten() {
         findings.extend(checked.findings);
         if let Some(mapping) = checked.value {
             documents.push(&parsed.document);
@@ -422,34 +392,24 @@ fn mapping_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(paths.into_iter().collect())
 }
 
-/// Reads files on as many threads as there are cores; the answers stand in the order of the paths.
-fn read_all(paths: &[PathBuf], working_folder: &Path) -> Vec<MappingFile> {
-    // A thread costs about as much as reading a handful of files.
+/// Does the same to each of many files, on as many threads as there are cores; the answers stand in their order.
+fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    // A thread costs about as much as a handful of files.
     const FILES_WORTH_A_THREAD: usize = 16;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = cores.min(paths.len().div_ceil(FILES_WORTH_A_THREAD));
+    let threads = cores.min(items.len().div_ceil(FILES_WORTH_A_THREAD));
     if threads < 2 {
-        return paths
-            .iter()
-            .map(|path| MappingFile::read(path, working_folder))
-            .collect();
+        return items.iter().map(work).collect();
     }
-    let share = paths.len().div_ceil(threads);
+    let work = &work;
     std::thread::scope(|scope| {
-        let readers: Vec<_> = paths
-            .chunks(share)
-            .map(|paths| {
-                scope.spawn(move || -> Vec<MappingFile> {
-                    paths
-                        .iter()
-                        .map(|path| MappingFile::read(path, working_folder))
-                        .collect()
-                })
-            })
+        let workers: Vec<_> = items
+            .chunks(items.len().div_ceil(threads))
+            .map(|items| scope.spawn(move || items.iter().map(work).collect::<Vec<R>>()))
             .collect();
-        readers
+        workers
             .into_iter()
-            .flat_map(|reader| reader.join().expect("reading a file never panics"))
+            .flat_map(|worker| worker.join().expect("checking a file never panics"))
             .collect()
     })
 }

@@ -7,6 +7,7 @@
 pub mod document;
 mod environment;
 mod load;
+mod mask;
 mod profile;
 
 pub use environment::{DotEnvError, Environment, Origin};

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value as Jinja};
@@ -69,14 +69,14 @@ impl Template {
                 "template is longer than 64 KiB",
             ));
         }
-        let mut environment = restricted();
         if !text.contains("{{") && !text.contains("{%") && !text.contains("{#") {
             return Ok(Self {
                 text,
-                environment: Arc::new(environment),
+                environment: RESTRICTED.clone(),
                 body: Body::Plain,
             });
         }
+        let mut environment = Environment::clone(&RESTRICTED);
         check_tags(&environment, &scan::tags(&text))?;
         environment
             .add_template_owned(NAME, text.clone())
@@ -410,6 +410,9 @@ impl TemplateError {
 fn too_long() -> TemplateError {
     TemplateError::new(TemplateFault::TooLong, "the template produces more than 1 MiB")
 }
+
+/// The environment of every template, before it has one: building it costs more than parsing a line.
+static RESTRICTED: LazyLock<Arc<Environment<'static>>> = LazyLock::new(|| Arc::new(restricted()));
 
 fn restricted() -> Environment<'static> {
     let mut environment = Environment::new();

@@ -15,7 +15,9 @@ use crate::diagnostic::{Checked, Code, Diagnostic, Label, SourceFile, Span};
 pub const LARGEST_FILE: usize = 1 << 20;
 
 /// Nesting of lists and objects. A scope of nested `any` and `all` is the deepest thing a mapping holds.
-const DEEPEST: usize = 64;
+///
+/// Each level costs stack: 60 levels overflow the 2 MiB of a thread in a debug build.
+const DEEPEST: usize = 32;
 
 /// Values in one document, aliases counted as often as they are used.
 const MOST_VALUES: usize = 20_000;
@@ -403,11 +405,16 @@ fn explain(file: &Arc<SourceFile>, error: &Error) -> Diagnostic {
             .help("indent with two spaces");
     }
     match error {
-        Error::Budget { .. }
-        | Error::AliasReplayCounterOverflow { .. }
+        Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => Diagnostic::new(
+            Code::TooComplex,
+            "aliases repeat more than may be read",
+            label("up to here"),
+        )
+        .help("write out what is meant; no mapping needs so many repetitions"),
+        Error::Budget { .. } => Diagnostic::new(
             Code::TooComplex,
             "the document is too large or too deep to read",
             label("up to here"),

@@ -1,0 +1,50 @@
+# Every task of the project. `just` lists them.
+
+_:
+    @just --list
+
+# What CI runs.
+check:
+    .ci/run
+
+# The whole suite; nothing need be installed but Rust.
+test *arguments:
+    cargo test {{ arguments }}
+
+# The suite without the embedded database: builds in half the time, needs a PostgreSQL installed (no server running).
+test-native *arguments:
+    cargo test --no-default-features {{ arguments }}
+
+# Format, and every lint.
+lint:
+    cargo fmt
+    cargo clippy --all-targets -- -D warnings
+
+# Rewrite the schemas, the generated pages and the expected outputs of the samples.
+bless:
+    FRAMES_SYNC_BLESS=1 cargo test --test it -- fresh:: validate::
+
+# The library's documentation.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --open
+
+# The speed of `validate` and of the codec; the numbers are in docs/performance.md.
+bench *arguments:
+    cargo bench --no-default-features {{ arguments }}
+
+# Random changes of every sample, CASES of them.
+fuzz CASES="200000":
+    FRAMES_SYNC_FUZZ_CASES={{ CASES }} cargo test --test it validate::fuzz
+
+# Coverage-guided fuzzing of the mapping loader; needs nightly and cargo-fuzz.
+fuzz-guided TARGET="mapping":
+    mkdir -p fuzz/corpus/{{ TARGET }}
+    cargo +nightly fuzz run {{ TARGET }} fuzz/corpus/{{ TARGET }} tests/cases/mapping/invalid tests/cases/mapping/valid
+
+# Licences, sources, duplicates and advisories of the dependencies; needs cargo-deny.
+deny:
+    cargo deny check
+
+# The program as it is packaged for production, without the embedded database.
+release:
+    cargo build --release --no-default-features --locked
