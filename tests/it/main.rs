@@ -1,5 +1,7 @@
 //! The one integration-test binary: a module for each behaviour.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise, in its helpers too")]
+
 mod codec;
 mod engine;
 mod fresh;

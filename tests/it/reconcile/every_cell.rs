@@ -88,9 +88,9 @@ fn page() -> (String, usize) {
         existence table. The other settings are the defaults, except `on_page_create: insert_row`.\n",
     );
     let mut cells = 0;
-    for row in 0..ROWS.len() {
-        for page in 0..PAGES.len() {
-            write!(text, "\n## Row {}, page {}\n\n", ROWS[row].0, PAGES[page].0).unwrap();
+    for (row, (row_name, _, _)) in ROWS.iter().enumerate() {
+        for (page, (page_name, _, _)) in PAGES.iter().enumerate() {
+            write!(text, "\n## Row {row_name}, page {page_name}\n\n").unwrap();
             let mut lines: Vec<(Vec<String>, Vec<String>)> = Vec::new();
             for agree in [true, false] {
                 for (intent, name) in INTENTS.iter().enumerate() {
@@ -140,9 +140,9 @@ fn every_cell_is_decided_as_the_page_says() {
 
 #[test]
 fn nothing_is_deleted_while_a_side_is_not_seen() {
-    for row in 0..ROWS.len() {
-        for page in 0..PAGES.len() {
-            if ROWS[row].1 != RowState::Unknown && PAGES[page].1 != PageState::Unknown {
+    for (row, (_, row_state, _)) in ROWS.iter().enumerate() {
+        for (page, (_, page_state, _)) in PAGES.iter().enumerate() {
+            if *row_state != RowState::Unknown && *page_state != PageState::Unknown {
                 continue;
             }
             for (_, policy) in POLICIES {
