@@ -216,6 +216,7 @@ pub struct Trouble {
     pub attempts: u32,
     /// When to try again though nothing changed.
     pub retry_at: Option<OffsetDateTime>,
-    /// A digest of the values that failed: another digest is a reason to try again at once.
-    pub digest: String,
+    /// Digests of the row's and the page's value, or of the whole of each, that it was met with: any other value is a
+    /// reason to look again at once.
+    pub met_with: crate::reconcile::Sides<Option<String>>,
 }

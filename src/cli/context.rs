@@ -96,6 +96,19 @@ pub(crate) fn select(
     }
 }
 
+/// The project of a command that cannot do without one.
+pub(crate) fn open_project(global: &Global) -> Result<Project, Failure> {
+    let working_folder = working_folder()?;
+    let file = find_project(global, &working_folder)?.ok_or_else(|| no_project(&working_folder))?;
+    let loaded = load_project(&file, &working_folder);
+    if let Some(failure) = refuse(&loaded.findings) {
+        return Err(failure);
+    }
+    loaded
+        .value
+        .ok_or_else(|| Failure::usage("the project cannot be understood"))
+}
+
 /// A profile's settings and where they come from, without any secret.
 pub(crate) fn describe(profile: &Profile, project: &Project) -> String {
     let is_set = |set: bool| if set { "set" } else { "not set" };

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::report::ErrorCode;
+
 /// How a command ended, as exit codes tell it (contract, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
@@ -37,6 +39,8 @@ pub struct Failure {
     pub message: String,
     /// What can be done about it.
     pub hints: Vec<String>,
+    /// The code that reports carry, where one says more than the exit code.
+    pub code: Option<ErrorCode>,
 }
 
 impl Failure {
@@ -46,6 +50,7 @@ impl Failure {
             exit: Exit::Usage,
             message: message.into(),
             hints: Vec::new(),
+            code: None,
         }
     }
 
@@ -55,6 +60,7 @@ impl Failure {
             exit: Exit::NeedsUser,
             message: message.into(),
             hints: Vec::new(),
+            code: None,
         }
     }
 
@@ -64,7 +70,14 @@ impl Failure {
             exit: Exit::World,
             message: message.into(),
             hints: Vec::new(),
+            code: None,
         }
+    }
+
+    /// Adds the code that reports carry.
+    pub fn code(mut self, code: ErrorCode) -> Self {
+        self.code = Some(code);
+        self
     }
 
     /// Adds what can be done about it.

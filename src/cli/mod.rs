@@ -3,11 +3,14 @@
 //! The library below never prints; everything a person or a program reads goes through [`Terminal`]. Standard output
 //! is data, standard error is talk.
 
+mod ambient;
 pub mod commands;
 mod context;
 mod error;
 mod live;
+mod session;
 mod terminal;
+mod view;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,6 +19,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use error::{Exit, Failure};
 pub use terminal::Terminal;
+
+use crate::report;
 
 /// Keeps PostgreSQL tables and Notion databases in step, in both directions, from YAML mappings.
 #[derive(Debug, Parser)]
@@ -102,6 +107,16 @@ pub enum Command {
     Generate(commands::generate::Generate),
     /// Check the project and its mappings, and say everything that is wrong at once.
     Validate(commands::validate::Validate),
+    /// Say what `setup` and `sync` would do, with the reason for each change; write nothing.
+    Plan(commands::plan::Plan),
+    /// Create or adopt the databases in Notion, and push for the first time.
+    Setup(commands::run_once::Setup),
+    /// Bring both sides in step.
+    Sync(commands::run_once::Sync),
+    /// Bring Notion in step with Postgres.
+    Push(commands::run_once::OneWay),
+    /// Bring Postgres in step with Notion.
+    Pull(commands::run_once::OneWay),
     /// Print a JSON Schema.
     Schema(commands::schema::Schema),
     /// Serve a simulated Notion on this machine, for tests.
@@ -158,6 +173,11 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<Exit, Failure> {
         Command::Init(command) => command.run(terminal),
         Command::Generate(command) => command.run(&cli.global, terminal),
         Command::Validate(command) => command.run(&cli.global, terminal),
+        Command::Plan(command) => command.run(&cli.global, terminal),
+        Command::Setup(command) => command.run(&cli.global, terminal),
+        Command::Sync(command) => command.run(&cli.global, terminal),
+        Command::Push(command) => command.run(report::Command::Push, &cli.global, terminal),
+        Command::Pull(command) => command.run(report::Command::Pull, &cli.global, terminal),
         Command::Schema(command) => command.run(terminal),
         Command::SimulateNotion(command) => command.run(terminal),
         Command::Completions(command) => command.run(terminal),

@@ -54,7 +54,7 @@ fn parse_nested(pg_type: &PgType, text: &str, depth: usize) -> Option<Value> {
         PgType::Json | PgType::Jsonb => serde_json::from_str::<&RawValue>(text)
             .ok()
             .map(|_| Value::Json(text.to_owned())),
-        PgType::Inet => is_inet(trimmed).then(|| Value::text(trimmed)),
+        PgType::Inet => inet(trimmed).map(Value::Text),
         PgType::Array(element) => parse_array(element, trimmed, depth),
         PgType::Domain { .. } | PgType::Bytea | PgType::Other(_) => Some(Value::Opaque(text.to_owned())),
     }
@@ -135,12 +135,21 @@ fn is_time_with_zone(text: &str) -> bool {
     })
 }
 
-fn is_inet(text: &str) -> bool {
-    let (address, bits) = text.split_once('/').unwrap_or((text, "0"));
-    match (address.parse::<IpAddr>(), bits.parse::<u8>()) {
-        (Ok(IpAddr::V4(_)), Ok(bits)) => bits <= 32,
-        (Ok(IpAddr::V6(_)), Ok(bits)) => bits <= 128,
-        _ => false,
+/// An address, or a network; a mask of every bit is left out, which `::text` adds and Postgres' own output does not.
+fn inet(text: &str) -> Option<String> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
+        None => (text, None),
+    };
+    let longest = if address.parse::<IpAddr>().ok()?.is_ipv4() {
+        32
+    } else {
+        128
+    };
+    match bits {
+        Some(bits) if bits > longest => None,
+        Some(bits) if bits < longest => Some(text.to_owned()),
+        _ => Some(address.to_owned()),
     }
 }
 

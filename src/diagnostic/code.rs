@@ -155,7 +155,7 @@ codes! {
         "Remove the key to get its default, or fill it."
     OutOfRange "out-of-range" Schema Error
         "A number is outside the range that a key allows."
-        "The message says the limits."
+        "The message says which limits the key has."
 
     EntityNameMismatch "entity-name-mismatch" Meaning Error
         "A mapping's `entity` is not its file's name."

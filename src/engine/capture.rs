@@ -10,7 +10,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::apply::{Candidate, label_text};
-use super::fields::columns_digest;
+use super::fields::{columns_digest, is_known_trouble};
 use super::observe::{PageSeen, RowSeen, page_value};
 use super::reference::References;
 use super::run::Work;
@@ -43,9 +43,12 @@ pub(super) struct Captured {
 /// Where a candidate stands in the order of a run.
 pub(super) type Rank = (OperationKind, Option<RecordKey>, Option<PageId>);
 
+/// A record by what named it: its key, its page, or both.
+type RecordAt = (Option<RecordKey>, Option<PageId>);
+
 /// The nominations of one entity while they are collected.
 struct Nominations {
-    candidates: BTreeMap<(Option<RecordKey>, Option<PageId>), (Option<OperationKind>, Candidate)>,
+    candidates: BTreeMap<RecordAt, (Option<OperationKind>, Candidate)>,
     operations: Vec<Operation>,
     pages: BTreeSet<PageId>,
     adoptable: BTreeSet<RecordKey>,
@@ -150,6 +153,7 @@ impl Work<'_> {
                 .filter_map(|link| link.page.clone().map(|page| (page, link)))
                 .collect();
             for page in batch.pages {
+                let page = entity.canonical(page);
                 edited_until = edited_until.max(Some(page.last_edited_time));
                 if !listed.insert(page.id.clone()) {
                     continue;
@@ -228,9 +232,12 @@ impl Work<'_> {
             entity.fields.iter().any(|field| {
                 let state = link.fields.get(&field.property);
                 match page_value(field, page, state, &References::default()) {
-                    Ok(value) => state
-                        .and_then(|state| state.bases.as_ref())
-                        .is_none_or(|bases| bases.page != value),
+                    Ok(value) => {
+                        state
+                            .and_then(|state| state.bases.as_ref())
+                            .is_none_or(|bases| bases.page != value)
+                            && !is_known_trouble(link, &field.property, Side::Notion, &value)
+                    }
                     // What cannot be read here is read in full by the direct look, but only once it was edited.
                     Err(_) => link.page_edited_at != Some(page.last_edited_time),
                 }
@@ -448,9 +455,6 @@ impl Work<'_> {
                 continue;
             };
             matched += u64::from(link.phase == Phase::Linked);
-            if !link.troubles.is_empty() {
-                self.tally.troubles(entity, &link);
-            }
             if self.row_differs(entity, &link, &row) {
                 let page = if link.page.is_some() {
                     PageSeen::Presumed
@@ -459,6 +463,12 @@ impl Work<'_> {
                 };
                 self.nominate(entity, Some(link), RowSeen::Seen(row), page, found)
                     .await?;
+            } else if !found
+                .candidates
+                .contains_key(&(Some(link.key.clone()), link.page.clone()))
+            {
+                // Nothing new, but still not in step.
+                self.tally.troubles(entity, &link);
             }
         }
         Ok(matched)
@@ -468,33 +478,24 @@ impl Work<'_> {
     fn row_differs(&self, entity: &Entity, link: &Link, row: &Row) -> bool {
         match link.phase {
             Phase::Linked => {
-                let waits = link.note.as_deref() == Some("opted_out")
-                    || (!link.troubles.is_empty()
-                        && link.look_again_at.is_none_or(|at| at > self.engine.clock.now())
-                        && link
-                            .troubles
-                            .iter()
-                            .all(|trouble| trouble.digest == columns_digest(entity, &row.columns)));
-                !waits
+                link.note.as_deref() != Some("opted_out")
                     && entity.fields.iter().any(|field| {
+                        let Ok(value) = field.codec.row_value(&row.columns) else {
+                            return false;
+                        };
                         let state = link.fields.get(&field.property);
-                        state.is_none_or(|state| {
-                            state.force_push
-                                || match (&state.bases, field.codec.row_value(&row.columns)) {
-                                    (Some(bases), Ok(value)) => bases.row != value,
-                                    (None, Ok(_)) => true,
-                                    (_, Err(_)) => false,
-                                }
-                        })
+                        let asks = state.is_none_or(|state| {
+                            state.force_push || state.bases.as_ref().is_none_or(|bases| bases.row != value)
+                        });
+                        asks && !is_known_trouble(link, &field.property, Side::Postgres, &value)
                     })
             }
             Phase::Tombstone | Phase::LeftScope => true,
             Phase::CreatingPage => {
-                link.troubles.is_empty()
-                    || link
-                        .troubles
-                        .iter()
-                        .any(|trouble| trouble.digest != columns_digest(entity, &row.columns))
+                let digest = columns_digest(entity, &row.columns);
+                link.troubles
+                    .iter()
+                    .all(|trouble| trouble.met_with.postgres.as_ref() != Some(&digest))
             }
             // 4, E7: once held, later edits of the row do not revive the page.
             Phase::Held | Phase::Detached | Phase::TrashingPage => false,

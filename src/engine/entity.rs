@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mapping::{Capture, ConflictPolicy, Direction, Guards};
+use crate::ports::{Page, PropertyRead};
 use crate::reconcile::{EntityPolicy, FieldError};
 use crate::schema::PgType;
 use crate::value::{PropertyId, Value};
@@ -81,6 +82,11 @@ pub trait FieldCodec: Send + Sync {
     /// When the column is not in the row, or the text cannot be computed.
     fn row_value(&self, columns: &BTreeMap<String, Value>) -> Result<Value, FieldError>;
 
+    /// The canonical form of what the property was read, or sent, to hold.
+    fn canonical_page(&self, value: Value) -> Value {
+        value.canonical()
+    }
+
     /// The row's value as the property would hold it, over what it holds now.
     ///
     /// # Errors
@@ -117,6 +123,16 @@ impl Entity {
     /// The field of that property.
     pub fn field(&self, property: &PropertyId) -> Option<&EntityField> {
         self.fields.iter().find(|field| &field.property == property)
+    }
+
+    /// The page with every field's value in canonical form.
+    pub(super) fn canonical(&self, mut page: Page) -> Page {
+        for field in &self.fields {
+            if let Some(PropertyRead::Whole(value)) = page.properties.get_mut(&field.property) {
+                *value = field.codec.canonical_page(value.clone());
+            }
+        }
+        page
     }
 
     /// The property's name for people, the engine's own included.

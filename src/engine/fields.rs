@@ -17,13 +17,14 @@ use crate::journal::{
     Act, AuditEntry, Conflict, ConflictStatus, Intent, IntentKind, IntentStatus, Kept, Outcome, SentField,
     Trouble,
 };
+use crate::mapping::Direction;
 use crate::ports::{
     Commit, CommitOutcome, Link, Page, PageWrite, PagesError, Priority, PropertyRead, Record, Row, RowChange,
     RowOutcome, RowWrite,
 };
 use crate::reconcile::accept::shows;
 use crate::reconcile::merge::{FieldAction, FieldDecision};
-use crate::reconcile::{Bases, Decision, Fault, FieldError, PastValue, Phase, Reason, Side};
+use crate::reconcile::{Bases, Decision, Fault, FieldError, PastValue, Phase, Reason, Side, Sides};
 use crate::report::ErrorCode;
 use crate::value::{Choice, PropertyId, Value};
 
@@ -80,18 +81,16 @@ impl Work<'_> {
             .iter()
             .filter(|field| matches!(field.action, FieldAction::Push(_)) && self.request.writes_notion())
             .collect();
-        if !pulls.is_empty() || !pushes.is_empty() {
-            if self.loops(&link).await? {
-                link.troubles = vec![trouble(
-                    ErrorCode::LoopSuspected,
-                    None,
-                    "written more than 20 times in an hour",
-                    now,
-                )];
-                link.look_again_at = Some(now + time::Duration::HOUR);
-                self.remember(before, link, records).await?;
-                return Ok(Step::Done(Outcome::Failed));
-            }
+        if (!pulls.is_empty() || !pushes.is_empty()) && self.loops(&link).await? {
+            link.troubles = vec![trouble(
+                ErrorCode::LoopSuspected,
+                None,
+                "written more than 20 times in an hour",
+                now,
+            )];
+            link.look_again_at = Some(now + time::Duration::HOUR);
+            self.remember(before, link, records).await?;
+            return Ok(Step::Done(Outcome::Failed));
         }
         let mut again = false;
         if !pulls.is_empty() {
@@ -131,6 +130,7 @@ impl Work<'_> {
         } else {
             Outcome::Applied
         };
+        self.tally.troubles(entity, &link);
         let asserted = if self.request.writes_notion() {
             self.assertions(entity, &link, page, outcome)
         } else {
@@ -198,7 +198,7 @@ impl Work<'_> {
             if let FieldAction::Rebase(bases) = &field.action {
                 state.bases = Some(bases.clone());
                 state.force_push = field.reason == Reason::OwnLateWrite;
-                state.changed_at = crate::reconcile::Sides::default();
+                state.changed_at = Sides::default();
             }
             remember_past(state, held, now, lag);
             match &field.action {
@@ -208,7 +208,7 @@ impl Work<'_> {
                     message: error.message.clone(),
                     attempts: 1,
                     retry_at: None,
-                    digest: row_digest(entity, seen),
+                    met_with: self.digests(entity, seen, &field.property),
                 }),
                 FieldAction::Conflict => {
                     state.changed_at.postgres.get_or_insert(now);
@@ -219,7 +219,7 @@ impl Work<'_> {
                         field.reason.text(),
                         now,
                     );
-                    open.digest = row_digest(entity, seen);
+                    open.met_with = self.digests(entity, seen, &field.property);
                     open.retry_at = None;
                     link.troubles.push(open);
                 }
@@ -338,6 +338,14 @@ impl Work<'_> {
                 _ => None,
             });
         (row, page)
+    }
+
+    fn digests(&self, entity: &Entity, seen: &Seen, property: &PropertyId) -> Sides<Option<String>> {
+        let (row, page) = self.both_values(entity, seen, property);
+        Sides {
+            postgres: row.as_ref().map(value_digest),
+            notion: page.as_ref().map(value_digest),
+        }
     }
 
     /// An audit entry about a link, still without values.
@@ -461,7 +469,7 @@ impl Work<'_> {
             message,
             attempts,
             retry_at: Some(now + time::Duration::hours(hours)),
-            digest: row_digest(entity, seen),
+            met_with: self.digests(entity, seen, &field.property),
         }
     }
 
@@ -527,21 +535,22 @@ impl Work<'_> {
                 let state = next.fields.entry(field.property.clone()).or_default();
                 let held = state.bases.as_ref().map(|bases| bases.page.clone());
                 // A trigger may have stored another value: it is pushed back, once.
-                let agrees = encode(
-                    field,
-                    &row_value,
-                    &row.columns,
-                    Some(&page_value),
-                    &seen.references,
-                )
-                .is_ok_and(|encoded| shows(&page_value, &encoded));
+                let agrees = field.direction == Direction::ToPostgres
+                    || encode(
+                        field,
+                        &row_value,
+                        &row.columns,
+                        Some(&page_value),
+                        &seen.references,
+                    )
+                    .is_ok_and(|encoded| shows(&page_value, &field.codec.canonical_page(encoded)));
                 state.force_push = !agrees;
                 owed |= !agrees;
                 state.bases = Some(Bases {
                     row: row_value,
                     page: page_value,
                 });
-                state.changed_at = crate::reconcile::Sides::default();
+                state.changed_at = Sides::default();
                 remember_past(state, held, now, lag);
             }
             next.settled_at = Some(now);
@@ -671,7 +680,10 @@ impl Work<'_> {
             let (row, held) = self.both_values(entity, seen, &decision.property);
             fields.push(SentField {
                 property: decision.property.clone(),
-                sent: value.clone(),
+                sent: entity.field(&decision.property).map_or_else(
+                    || value.clone(),
+                    |field| field.codec.canonical_page(value.clone()),
+                ),
                 from_row: row,
                 replaces: held,
             });
@@ -710,7 +722,7 @@ impl Work<'_> {
             .update(&entity.name, &page.id, &write, priority)
             .await
         {
-            Ok(answer) => answer,
+            Ok(answer) => entity.canonical(answer),
             Err(error) => return self.push_failed(entity, link, intent, error).await,
         };
         let now = self.engine.clock.now();
@@ -767,7 +779,7 @@ impl Work<'_> {
                 // A long list comes back cut short; it was accepted as sent.
                 _ => sent.sent.clone(),
             };
-            if !shows(&read, &sent.sent) {
+            if !sent.sent.is_empty() && !shows(&read, &sent.sent) {
                 link.troubles.push(trouble(
                     ErrorCode::CodecUnstable,
                     Some(field.property.clone()),
@@ -788,10 +800,19 @@ impl Work<'_> {
                 });
             }
             state.force_push = false;
-            state.changed_at = crate::reconcile::Sides::default();
+            state.changed_at = Sides::default();
             remember_past(state, held, now, lag);
             if let Some(replaced) = &sent.replaces {
                 remember_past(state, Some(replaced.clone()), now, lag);
+            }
+        }
+        for trouble in &mut link.troubles {
+            let read = trouble
+                .property
+                .as_ref()
+                .and_then(|property| answer.properties.get(property));
+            if let Some(PropertyRead::Whole(value)) = read {
+                trouble.met_with.notion = Some(value_digest(value));
             }
         }
         link.page_mark = Some(answer.last_edited_time);
@@ -824,13 +845,12 @@ impl Work<'_> {
                 Ok(Step::Again)
             }
             PagesError::Refused { code, message } => {
-                let mut refused = trouble(
+                let refused = trouble(
                     ErrorCode::PageRefused,
                     None,
                     &format!("Notion refuses it ({code}): {message}"),
                     now,
                 );
-                refused.digest = link.key.to_string();
                 link.look_again_at = refused.retry_at;
                 link.troubles.push(refused);
                 self.tally.troubles(entity, &link);
@@ -938,17 +958,17 @@ pub(super) fn trouble(
         message: message.to_owned(),
         attempts: 1,
         retry_at: Some(now + time::Duration::HOUR),
-        digest: String::new(),
+        met_with: Sides::default(),
     }
 }
 
-/// What tells whether a row still holds the values that a trouble was about.
-pub(super) fn row_digest(entity: &Entity, seen: &Seen) -> String {
-    seen.columns()
-        .map_or_else(String::new, |columns| columns_digest(entity, columns))
+/// What tells whether a value is still the one that a trouble was met with.
+pub(super) fn value_digest(value: &Value) -> String {
+    // A value always has a JSON form.
+    crate::plan::hex(&Sha256::digest(serde_json::to_vec(value).unwrap_or_default())[..8])
 }
 
-/// The same, from the columns.
+/// The same, over a row's mapped columns.
 pub(super) fn columns_digest(entity: &Entity, columns: &BTreeMap<String, Value>) -> String {
     let mut hasher = Sha256::new();
     for field in &entity.fields {
@@ -957,6 +977,14 @@ pub(super) fn columns_digest(entity: &Entity, columns: &BTreeMap<String, Value>)
         hasher.update([0]);
     }
     crate::plan::hex(&hasher.finalize()[..8])
+}
+
+/// Whether a side's value of a field is known trouble: nothing new to look at.
+pub(super) fn is_known_trouble(link: &Link, property: &PropertyId, side: Side, value: &Value) -> bool {
+    link.troubles.iter().any(|trouble| {
+        trouble.property.as_ref() == Some(property)
+            && trouble.met_with.get(side).as_ref() == Some(&value_digest(value))
+    })
 }
 
 fn remember_past(

@@ -18,7 +18,9 @@ use crate::report::Command;
 use crate::value::RecordKey;
 
 mod apply;
+mod bind;
 mod capture;
+mod codec;
 mod entity;
 mod fields;
 mod observe;
@@ -28,6 +30,8 @@ mod reference;
 mod run;
 mod tally;
 
+pub use bind::{BindError, Binding, bind, row_columns};
+pub use codec::BoundCodec;
 pub use entity::{Entity, EntityField, FieldCodec, NewRow, Reference};
 pub use run::Run;
 

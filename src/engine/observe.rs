@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use super::reference::References;
 use super::{Engine, EngineError, Entity, EntityField, Request, Tuning};
 use crate::journal::{Conflict, ConflictStatus, Intent, IntentStatus};
+use crate::mapping::Direction;
 use crate::ports::{Link, Marks, Page, PageParent, PagesError, Priority, PropertyRead, Row};
 use crate::reconcile::accept::shows;
 use crate::reconcile::last_write::Interval;
@@ -290,7 +291,9 @@ fn field_facts(
         .map_err(Clone::clone)
         .and_then(|page| decode(field, page, columns, row.as_ref().ok(), &seen.references));
     let agree = match (&to_push, &page) {
-        (Ok(to_push), Ok(page)) => shows(page, to_push),
+        // What Notion computes cannot be encoded: there the column is compared.
+        _ if field.direction == Direction::ToPostgres => to_pull.is_ok() && to_pull == row,
+        (Ok(to_push), Ok(page)) => shows(page, &field.codec.canonical_page(to_push.clone())),
         _ => false,
     };
     let sent = seen
@@ -412,7 +415,7 @@ impl Engine {
                 .await?;
             read.properties.insert(property, PropertyRead::Whole(value));
         }
-        Ok(PageSeen::Seen(read))
+        Ok(PageSeen::Seen(entity.canonical(read)))
     }
 
     /// Reads what the store and the relations say about a record whose sides were read.

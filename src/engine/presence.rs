@@ -130,6 +130,7 @@ impl Work<'_> {
         link.phase = Phase::CreatingPage;
         link.troubles.clear();
         link.look_again_at = Some(now + self.engine.tuning.settle_create);
+        let mut write = PageWrite::default();
         let mut fields = Vec::new();
         let mut waits = false;
         for field in entity
@@ -142,12 +143,17 @@ impl Work<'_> {
             });
             match value {
                 // What is empty on a new page already needs no sending; its baseline comes with the answer.
-                Ok((value, sent)) => fields.push(SentField {
-                    property: field.property.clone(),
-                    sent,
-                    from_row: Some(value),
-                    replaces: None,
-                }),
+                Ok((value, sent)) => {
+                    if !sent.is_empty() {
+                        write.properties.push((field.property.clone(), sent.clone()));
+                    }
+                    fields.push(SentField {
+                        property: field.property.clone(),
+                        sent: field.codec.canonical_page(sent),
+                        from_row: Some(value),
+                        replaces: None,
+                    });
+                }
                 Err(error) if super::fields::waits(error.fault) => waits = true,
                 Err(error) => {
                     let mut frozen = trouble(
@@ -157,7 +163,11 @@ impl Work<'_> {
                         now,
                     );
                     frozen.retry_at = None;
-                    frozen.digest = super::fields::columns_digest(entity, &row.columns);
+                    frozen.met_with.postgres = field
+                        .codec
+                        .row_value(&row.columns)
+                        .ok()
+                        .map(|value| super::fields::value_digest(&value));
                     link.troubles.push(frozen);
                 }
             }
@@ -167,10 +177,6 @@ impl Work<'_> {
         } else {
             status::ERROR
         };
-        let mut write = PageWrite::default();
-        for sent in fields.iter().filter(|sent| !sent.sent.is_empty()) {
-            write.properties.push((sent.property.clone(), sent.sent.clone()));
-        }
         write
             .properties
             .push((entity.postgres_id.clone(), Value::rich(link.key.to_string())));
@@ -200,13 +206,13 @@ impl Work<'_> {
             .create(&entity.name, &write, Priority::Create)
             .await
         {
-            Ok(answer) => answer,
+            Ok(answer) => entity.canonical(answer),
             Err(PagesError::Refused { code, message }) => {
                 // Certainly no page: the claim stays, with the reason, and is tried again when the row changes.
                 let now = self.engine.clock.now();
                 let message = format!("Notion refuses the page ({code}): {message}");
                 let mut refused = trouble(ErrorCode::PageRefused, None, &message, now);
-                refused.digest = super::fields::columns_digest(entity, &row.columns);
+                refused.met_with.postgres = Some(super::fields::columns_digest(entity, &row.columns));
                 link.look_again_at = refused.retry_at;
                 link.troubles.push(refused);
                 self.tally.troubles(entity, &link);
@@ -385,7 +391,9 @@ impl Work<'_> {
                     (pulled, read, field.codec.row_value(&row.columns))
                 {
                     let agrees = encode(field, &row, &BTreeMap::new(), Some(value), &seen.references)
-                        .is_ok_and(|sent| crate::reconcile::accept::shows(value, &sent));
+                        .is_ok_and(|sent| {
+                            crate::reconcile::accept::shows(value, &field.codec.canonical_page(sent))
+                        });
                     let bases = Some(Bases {
                         row,
                         page: value.clone(),
@@ -562,7 +570,9 @@ impl Work<'_> {
             let Ok(sent) = encode(field, &row, columns, held, &seen.references) else {
                 continue;
             };
-            if held.is_some_and(|held| crate::reconcile::accept::shows(held, &sent)) {
+            if held.is_some_and(|held| {
+                crate::reconcile::accept::shows(held, &field.codec.canonical_page(sent.clone()))
+            }) {
                 if let Some(held) = held {
                     let state = link.fields.entry(field.property.clone()).or_default();
                     state.bases = Some(Bases {

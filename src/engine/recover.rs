@@ -138,7 +138,7 @@ impl Work<'_> {
             )
             .await?;
         found.retain(|page| !linked.iter().any(|link| link.page.as_ref() == Some(&page.id)));
-        if let Some(page) = found.into_iter().next() {
+        if let Some(page) = found.into_iter().next().map(|page| entity.canonical(page)) {
             let columns = match self.read_row(entity, &link.key).await? {
                 RowSeen::Seen(row) => row.columns,
                 _ => std::collections::BTreeMap::new(),

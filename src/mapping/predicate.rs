@@ -122,3 +122,16 @@ pub enum Literal {
     /// Text, which Postgres reads as the column's type.
     Text(String),
 }
+
+impl Literal {
+    /// The text that Postgres reads as the column's type; `None` for NULL.
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Literal::Null => None,
+            Literal::Bool(value) => Some(value.to_string()),
+            Literal::Integer(value) => Some(value.to_string()),
+            Literal::Number(value) => Some(value.to_string()),
+            Literal::Text(value) => Some(value.clone()),
+        }
+    }
+}

@@ -8,6 +8,7 @@
 pub mod client;
 pub mod codec;
 pub mod error;
+pub mod experiments;
 pub mod id;
 pub mod introspect;
 pub mod listing;

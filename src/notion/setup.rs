@@ -6,32 +6,34 @@
 //!
 //! # Requests
 //!
-//! Seven new databases, five of which have relations and one of those a rollup, each with a table and one more view:
+//! The seven FRAMES databases of `mappings/`, three of which have relations and three a view besides the first:
 //!
 //! | requests | why |
 //! | --- | --- |
-//! | 1 | the blocks of the parent page, once for all seven |
+//! | 2 | the blocks of the parent page and a search, once for all seven |
 //! | 7 | each database with its plain properties, in one `POST` |
-//! | 5 | the relations of five, each in one `PATCH`, which answers the schema |
-//! | 2 | the schema of the two without a `PATCH`: creating a database does not answer it |
-//! | 1 | the rollup |
+//! | 3 | the relations of three, each in one `PATCH`, which answers the schema |
+//! | 4 | the schema of the four without a `PATCH`: creating a database does not answer it |
 //! | 7 | the views that Notion made with each |
-//! | 7 | the columns and name of that first view |
-//! | 7 | the second view |
+//! | 7 | the columns of that first view |
+//! | 3 | the further views |
 //!
-//! That is 37, of which [`SchemaPlan::requests`] foretells all but the first. With nothing to do, each database costs
+//! That is 33, of which [`SchemaPlan::requests`] foretells all but the first two. Formulas and rollups
+//! would cost one more for each database that has any. With nothing to do, each database costs
 //! one request for its schema, one for the list of its views, and one for each view that the list only names.
 
 use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
+use serde_json::Value;
 
 use super::client::Client;
 use super::error::NotionError;
-use super::id::parse_data_source_id;
+use super::id::{parse_data_source_id, same_id};
 use super::introspect;
+use super::request::Found;
 use super::schema::{self, SchemaError};
-use super::wire::Database;
+use super::wire::{DataSource, Database, plain_text};
 use crate::mapping::Mapping;
 use crate::plan::schema_change::{DesiredDatabase, Known, SchemaChange, SchemaPlan, Stage, desired, diff};
 use crate::schema::DataSourceSchema;
@@ -180,13 +182,16 @@ pub async fn survey(
     all: &[&Mapping],
     known: &Known,
 ) -> Result<Vec<Surveyed>, SetupError> {
-    let by_id = |mapping: &Mapping| {
-        known.data_sources.contains_key(&mapping.entity) || mapping.notion.data_source_id.is_some()
-    };
-    let children = if wanted.iter().all(|mapping| by_id(mapping)) {
+    let titles: Vec<&str> = wanted
+        .iter()
+        .filter(|mapping| !known.data_sources.contains_key(&mapping.entity))
+        .filter(|mapping| mapping.notion.data_source_id.is_none())
+        .map(|mapping| mapping.notion.title.as_str())
+        .collect();
+    let children = if titles.is_empty() {
         Vec::new()
     } else {
-        databases_under(client, parent).await?
+        databases_under(client, parent, &titles).await?
     };
     let looked = wanted
         .iter()
@@ -217,8 +222,22 @@ pub async fn survey(
     Ok(surveyed.collect())
 }
 
-/// The child databases of a page: title and id.
-async fn databases_under(client: &Client, parent: &PageId) -> Result<Vec<(String, DatabaseId)>, SetupError> {
+/// A database under the parent page.
+#[derive(Clone, Debug)]
+struct Child {
+    title: String,
+    database: DatabaseId,
+}
+
+/// The databases under a page, as far as these titles need them.
+///
+/// The page's blocks say what stands on it now. Databases can also stand deeper, inside columns or toggles, which only
+/// the search finds; it lags behind, and is asked only for titles that no block has.
+async fn databases_under(
+    client: &Client,
+    parent: &PageId,
+    titles: &[&str],
+) -> Result<Vec<Child>, SetupError> {
     let blocks = match client.list_blocks(parent).await {
         Ok(blocks) => blocks,
         Err(source) if source.is_not_found() => {
@@ -232,22 +251,50 @@ async fn databases_under(client: &Client, parent: &PageId) -> Result<Vec<(String
         }
         Err(source) => return Err(SetupError::ParentPage { source }),
     };
-    Ok(blocks
+    let mut children: Vec<Child> = blocks
         .into_iter()
         .filter(|block| block.kind == "child_database")
-        .filter(|block| block.rest.get("in_trash").and_then(serde_json::Value::as_bool) != Some(true))
+        .filter(|block| block.rest.get("in_trash").and_then(Value::as_bool) != Some(true))
         .filter_map(|block| {
             let title = block.rest.get("child_database")?["title"].as_str()?.to_owned();
-            Some((title, DatabaseId(block.id)))
+            Some(Child {
+                title,
+                database: DatabaseId(block.id),
+            })
         })
-        .collect())
+        .collect();
+    if titles
+        .iter()
+        .any(|title| !children.iter().any(|child| child.title == *title))
+    {
+        let found = client.search("", Found::DataSources).await;
+        for result in found.map_err(|source| SetupError::ParentPage { source })? {
+            children.extend(child(result, parent));
+        }
+        children.sort_by(|one, other| one.database.cmp(&other.database));
+        children.dedup_by(|one, other| one.database == other.database);
+    }
+    Ok(children)
+}
+
+/// The database of a data source that a search found, if it stands under that page.
+fn child(result: Value, parent: &PageId) -> Option<Child> {
+    let data_source: DataSource = serde_json::from_value(result).ok()?;
+    let page = data_source.database_parent.as_ref()?.page_id.as_ref()?;
+    if data_source.is_in_trash() || !same_id(page.as_str(), parent.as_str()) {
+        return None;
+    }
+    Some(Child {
+        title: plain_text(&data_source.title),
+        database: data_source.parent.database_id.clone()?,
+    })
 }
 
 async fn find(
     client: &Client,
     mapping: &Mapping,
     known: &Known,
-    children: &[(String, DatabaseId)],
+    children: &[Child],
 ) -> Result<Option<Existing>, SetupError> {
     let entity = &mapping.entity;
     let unusable = |source| SetupError::DataSource {
@@ -261,8 +308,8 @@ async fn find(
     } else {
         let titled: Vec<&DatabaseId> = children
             .iter()
-            .filter(|(title, _)| title == &mapping.notion.title)
-            .map(|(_, id)| id)
+            .filter(|child| child.title == mapping.notion.title)
+            .map(|child| &child.database)
             .collect();
         let [database] = titled[..] else {
             return match titled.len() {

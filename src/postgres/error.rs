@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::ports::Retry;
 use crate::schema::TableName;
 
 /// A failure of the Postgres side, named after what was being done.
@@ -69,6 +70,38 @@ pub enum PostgresError {
         /// The column asked for.
         column: String,
     },
+    /// Row security hides rows from the role, so that a missing row would prove nothing.
+    #[error("row security hides rows of table `{table}` from this role")]
+    Hidden {
+        /// The table.
+        table: TableName,
+    },
+    /// The server is a standby.
+    #[error("the server is in recovery: rows are read from the primary only")]
+    Standby,
+    /// A relation that cannot have row triggers.
+    #[error("`{table}` is no table, so no trigger can note its changes")]
+    NotATable {
+        /// The relation.
+        table: TableName,
+    },
+    /// The sync state could not be read or written.
+    #[error("cannot {doing}")]
+    State {
+        /// What was being done, as the end of "cannot".
+        doing: &'static str,
+        /// The cause.
+        #[source]
+        source: SqlFailure,
+    },
+    /// The state schema was made by a newer version of this program.
+    #[error("the state schema is of version {found}, which a newer frames-sync made; this one knows {known}")]
+    NewerState {
+        /// The version found.
+        found: i32,
+        /// The newest that this program knows.
+        known: i32,
+    },
     /// A key with another number of columns than the table's.
     #[error("a key of table `{table}` has {expected} columns, not {found}")]
     KeyLength {
@@ -90,11 +123,16 @@ impl PostgresError {
             | Self::Introspect(failure)
             | Self::Facts { source: failure, .. }
             | Self::Read { source: failure, .. }
-            | Self::Write { source: failure, .. } => failure.retry(),
+            | Self::Write { source: failure, .. }
+            | Self::State { source: failure, .. } => failure.retry(),
             Self::Url(_)
             | Self::Catalog(_)
             | Self::Identifier { .. }
             | Self::UnknownColumn { .. }
+            | Self::Hidden { .. }
+            | Self::Standby
+            | Self::NotATable { .. }
+            | Self::NewerState { .. }
             | Self::KeyLength { .. } => Retry::Never,
         }
     }
@@ -107,23 +145,19 @@ impl PostgresError {
             | Self::Introspect(failure)
             | Self::Facts { source: failure, .. }
             | Self::Read { source: failure, .. }
-            | Self::Write { source: failure, .. } => Some(failure),
+            | Self::Write { source: failure, .. }
+            | Self::State { source: failure, .. } => Some(failure),
             Self::Url(_)
             | Self::Catalog(_)
             | Self::Identifier { .. }
             | Self::UnknownColumn { .. }
+            | Self::Hidden { .. }
+            | Self::Standby
+            | Self::NotATable { .. }
+            | Self::NewerState { .. }
             | Self::KeyLength { .. } => None,
         }
     }
-}
-
-/// Whether and how to try again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// After a while, and a longer one each time.
-    WithBackoff,
-    /// Not before something changes.
-    Never,
 }
 
 /// A failed statement or connection, as far as it may be told.
@@ -233,7 +267,7 @@ impl From<sqlx::Error> for SqlFailure {
                     std::io::ErrorKind::TimedOut => "the server does not answer",
                     _ => "the connection broke",
                 },
-                Retry::WithBackoff,
+                Retry::WithBackOff,
             ),
             sqlx::Error::Tls(_) => Self::between_us(
                 "the server's TLS certificate cannot be verified, or it offers no TLS",
@@ -241,7 +275,7 @@ impl From<sqlx::Error> for SqlFailure {
             ),
             sqlx::Error::PoolTimedOut => Self::between_us(
                 "no connection became free in time, or none could be made",
-                Retry::WithBackoff,
+                Retry::WithBackOff,
             ),
             sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
                 Self::between_us("the connections were closed", Retry::Never)
@@ -264,10 +298,10 @@ impl From<sqlx::Error> for SqlFailure {
 fn retry_of(sqlstate: &str) -> Retry {
     match sqlstate {
         // Serialization failure, deadlock, lock not available, object in use, and a server that stops or starts.
-        "40001" | "40P01" | "55P03" | "55006" | "57P01" | "57P02" | "57P03" | "57P05" => Retry::WithBackoff,
+        "40001" | "40P01" | "55P03" | "55006" | "57P01" | "57P02" | "57P03" | "57P05" => Retry::WithBackOff,
         _ => match sqlstate.get(..2) {
             // Connection trouble; out of memory, disk or connections; trouble below the server.
-            Some("08" | "53" | "58") => Retry::WithBackoff,
+            Some("08" | "53" | "58") => Retry::WithBackOff,
             _ => Retry::Never,
         },
     }
@@ -320,7 +354,7 @@ mod tests {
     #[test]
     fn only_what_passes_by_itself_is_tried_again() {
         for state in ["40001", "40P01", "55P03", "57P01", "57P03", "08006", "53300"] {
-            assert_eq!(retry_of(state), Retry::WithBackoff, "{state}");
+            assert_eq!(retry_of(state), Retry::WithBackOff, "{state}");
         }
         for state in ["23505", "22P02", "42501", "P0001", "57014", "28P01", ""] {
             assert_eq!(retry_of(state), Retry::Never, "{state}");

@@ -4,19 +4,23 @@
 //! identifier passes [`sql::quoted`]. Everything runs inside a transaction that [`transaction`] opens, for that
 //! is what works behind a pooler in transaction mode, and where session settings cannot change a value's text.
 
+pub mod capture;
 pub mod codec;
 pub mod connect;
 mod constraint;
 pub mod error;
 pub mod facts;
+pub mod grants;
 pub mod introspect;
+mod profile;
 mod role;
 pub mod sql;
 mod transaction;
 
 pub use connect::{ConnectOptions, connect};
-pub use error::{PostgresError, Retry, SqlFailure};
+pub use error::{PostgresError, SqlFailure};
 pub use facts::column_facts;
 pub use introspect::{introspect, introspect_all, list_tables};
-pub use role::current_role;
+pub use profile::{EntityTable, ProfileDatabase, migrate_state, state_version};
+pub use role::{current_role, database_time};
 pub use transaction::{Purpose, begin};

@@ -13,6 +13,8 @@ pub enum Purpose {
     Catalog,
     /// Rows and sync state together.
     Write,
+    /// The state schema itself; may wait for another starter.
+    Migrate,
 }
 
 /// What makes the text of a value the same whatever the role, the database or the client's environment set.
@@ -37,6 +39,10 @@ pub async fn begin(pool: &PgPool, purpose: Purpose) -> Result<Transaction<'stati
         Purpose::Write => (
             "begin isolation level read committed, read write",
             "; set local lock_timeout = '2s'; set local statement_timeout = '30s'",
+        ),
+        Purpose::Migrate => (
+            "begin isolation level read committed, read write",
+            "; set local statement_timeout = '60s'",
         ),
     };
     // One round trip: without parameters the driver sends all of it as one simple query.

@@ -164,6 +164,14 @@ impl Project {
         }
     }
 
+    /// Takes another parent page for a profile, as `setup --parent-page` says.
+    pub fn override_parent_page(&mut self, profile: &str, page: &str) {
+        if let Some(settings) = self.written.profiles.0.get_mut(profile) {
+            let notion = settings.get_or_insert_default().notion.get_or_insert_default();
+            notion.parent_page = Some(page.to_owned());
+        }
+    }
+
     fn read_mappings(&mut self, working_folder: &Path) -> Vec<Diagnostic> {
         let shown = display_path(&self.mappings_folder, working_folder);
         let paths = match mapping_files(&self.mappings_folder) {

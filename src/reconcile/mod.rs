@@ -13,9 +13,6 @@ pub mod policy;
 pub mod presence;
 mod reason;
 
-#[cfg(test)]
-mod tests;
-
 pub use observation::{
     Bases, EntityPolicy, Fault, FieldError, FieldFacts, FieldState, Label, LinkFacts, Observation, PageFacts,
     PageState, PastValue, Phase, RowState, Sent, Side, Sides,
@@ -60,9 +57,8 @@ pub fn decide(observation: &Observation) -> Decision {
         .iter()
         .map(|field| accept::accept(field, observation))
         .collect();
-    let row_changed = accepted.iter().any(|field| field.row_changed);
-    let page_changed = accepted.iter().any(|field| field.page_changed);
-    let presence = presence::presence(observation, row_changed, page_changed);
+    let edits = presence::Edits::of(observation, &accepted);
+    let presence = presence::presence(observation, edits);
     let fields = match presence.action {
         PresenceAction::MergeFields | PresenceAction::RestorePage => merge::merge(observation, &accepted),
         _ => Vec::new(),

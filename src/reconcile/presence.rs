@@ -5,9 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::accept::Accepted;
 use super::last_write::{Certainty, judge};
 use super::{Label, LinkFacts, Observation, PageState, Phase, Reason, RowState, Side};
-use crate::mapping::{ConflictPolicy, OnDuplicate, OnInaccessible, OnPageCreate, OnPageTrash, OnRowDelete};
+use crate::mapping::{
+    ConflictPolicy, Direction, OnDuplicate, OnInaccessible, OnPageCreate, OnPageTrash, OnRowDelete,
+};
 
 /// The row of the existence table that a record fell into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -135,8 +138,34 @@ impl PresenceAction {
     }
 }
 
-/// Decides about a record's existence, given whether any field changed on each side.
-pub fn presence(observation: &Observation, row_changed: bool, page_changed: bool) -> Presence {
+/// Edits that a deletion would remove, in the fields that travel from each side.
+///
+/// An edit on the side that a field only goes to is put back anyway, so nothing is lost with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Edits {
+    /// Some field of the row was edited.
+    pub row: bool,
+    /// Some field of the page was edited.
+    pub page: bool,
+    /// Some field of the page cannot be read, or may show the past: an edit cannot be ruled out.
+    pub page_unsure: bool,
+}
+
+impl Edits {
+    /// The edits that acceptance left.
+    pub fn of(observation: &Observation, accepted: &[Accepted]) -> Self {
+        let fields = || observation.fields.iter().zip(accepted);
+        let to_postgres = || fields().filter(|(field, _)| field.direction != Direction::ToNotion);
+        Self {
+            row: fields().any(|(field, own)| field.direction != Direction::ToPostgres && own.row_changed),
+            page: to_postgres().any(|(_, own)| own.page_changed && !own.stale),
+            page_unsure: to_postgres().any(|(field, own)| own.stale || field.page.is_err()),
+        }
+    }
+}
+
+/// Decides about a record's existence, given the edits that it must not lose.
+pub fn presence(observation: &Observation, edits: Edits) -> Presence {
     let verdict = |case, action, reason| Presence { case, action, reason };
     if observation.opted_out && observation.page == PageState::Live {
         // A person ticked the box: the record is left alone both ways.
@@ -157,15 +186,13 @@ pub fn presence(observation: &Observation, row_changed: bool, page_changed: bool
         }
         Phase::Tombstone => after_the_end(observation, link),
         Phase::LeftScope => out_of_scope(row, page),
-        Phase::Held | Phase::Detached => set_aside(observation, link, row_changed, page_changed),
-        Phase::Linked | Phase::CreatingPage | Phase::TrashingPage => {
-            linked(observation, link, row_changed, page_changed)
-        }
+        Phase::Held | Phase::Detached => set_aside(observation, link, edits),
+        Phase::Linked | Phase::CreatingPage | Phase::TrashingPage => linked(observation, link, edits),
     }
 }
 
 /// E1–E8 and E10–E12: the link says that both are there.
-fn linked(observation: &Observation, link: &LinkFacts, row_changed: bool, page_changed: bool) -> Presence {
+fn linked(observation: &Observation, link: &LinkFacts, edits: Edits) -> Presence {
     let policy = &observation.policy.presence;
     let (case, action, reason) = match (observation.row, observation.page) {
         (RowState::Unknown, _) | (_, PageState::Unknown) => {
@@ -173,8 +200,12 @@ fn linked(observation: &Observation, link: &LinkFacts, row_changed: bool, page_c
         }
         // Row and page are there.
         (RowState::Present, PageState::Live) => (Case::E1, PresenceAction::MergeFields, Reason::BothAreThere),
+        // The application deleted the row, and whether somebody edited the page cannot be told.
+        (RowState::Absent, PageState::Live) if edits.page_unsure && !edits.page => {
+            (Case::E2, PresenceAction::Wait, Reason::NotSeenForCertain)
+        }
         // The application deleted the row, and nobody touched the page since.
-        (RowState::Absent, PageState::Live) if !page_changed => match policy.on_row_delete {
+        (RowState::Absent, PageState::Live) if !edits.page => match policy.on_row_delete {
             OnRowDelete::TrashPage => (Case::E3, PresenceAction::TrashPage, Reason::RowWasDeleted),
             OnRowDelete::Mark => (Case::E3, PresenceAction::MarkPage, Reason::RowWasDeleted),
             OnRowDelete::Ignore => (Case::E3, PresenceAction::Nothing, Reason::RowWasDeleted),
@@ -187,7 +218,7 @@ fn linked(observation: &Observation, link: &LinkFacts, row_changed: bool, page_c
         // Both were removed, each by its own people.
         (RowState::Absent, PageState::Trashed) => (Case::E5, PresenceAction::Bury, Reason::BothAreGone),
         // A person trashed the page of a row that did not change.
-        (RowState::Present, PageState::Trashed) if !row_changed => {
+        (RowState::Present, PageState::Trashed) if !edits.row => {
             (Case::E6, on_trash(policy.on_page_trash), Reason::PageWasTrashed)
         }
         // A person trashed the page while the application was editing the row: the edit survives.
@@ -268,7 +299,7 @@ fn on_trash(policy: OnPageTrash) -> PresenceAction {
 }
 
 /// A link that is held or detached: only a person's act changes that.
-fn set_aside(observation: &Observation, link: &LinkFacts, row_changed: bool, page_changed: bool) -> Presence {
+fn set_aside(observation: &Observation, link: &LinkFacts, edits: Edits) -> Presence {
     let (case, action, reason) = match (observation.row, observation.page) {
         // Still in the trash: later edits of the row do not revive the page.
         (RowState::Present | RowState::OutOfScope, PageState::Trashed) => {
@@ -285,7 +316,7 @@ fn set_aside(observation: &Observation, link: &LinkFacts, row_changed: bool, pag
             (Case::E11, PresenceAction::Nothing, Reason::PageIsInaccessible)
         }
         // Anything else is a change: a page put back by a person, a row deleted at last.
-        _ => return linked(observation, link, row_changed, page_changed),
+        _ => return linked(observation, link, edits),
     };
     Presence { case, action, reason }
 }

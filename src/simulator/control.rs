@@ -3,7 +3,7 @@
 //! | Request | Does |
 //! | --- | --- |
 //! | `GET state` | `{"now","root_page_id","tokens","data_sources":[{"id","title","rows"}]}` |
-//! | `POST faults` | plans a [`Fault`](super::Fault): `{"when":{"endpoint":"POST /v1/pages","nth":2},"effect":{"type":"rate_limited","retry_after":1}}` |
+//! | `POST faults` | plans a [`Fault`]: `{"when":{"endpoint":"POST /v1/pages","nth":2},"effect":{"type":"rate_limited","retry_after":1}}` |
 //! | `DELETE faults` | forgets all faults |
 //! | `GET exchanges`, `DELETE exchanges` | the exchanges kept and the counts by endpoint; forgets them |
 //! | `GET ignored` | what was sent and silently ignored |

@@ -211,6 +211,11 @@ impl Simulator {
         lock(&self.service).webhooks.verify(token)
     }
 
+    /// Events that are gathered and not on their way yet.
+    pub fn webhooks_waiting(&self) -> usize {
+        lock(&self.service).webhooks.waiting()
+    }
+
     /// Sets what goes wrong on the way of events, and how long events are gathered.
     pub fn set_webhooks(&self, faults: WebhookFaults, window: Duration) {
         let mut service = lock(&self.service);

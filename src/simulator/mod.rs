@@ -21,7 +21,7 @@
 mod clock;
 pub mod control;
 mod fault;
-mod http;
+pub(crate) mod http;
 mod page;
 mod rate;
 mod record;

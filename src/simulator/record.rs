@@ -53,18 +53,21 @@ impl Exchange {
 pub enum Recording {
     /// Only counts.
     Nothing,
-    /// The last ones.
+    /// The last ones, and no more than 32 MiB of bodies.
     Last(usize),
     /// All, whatever memory they take.
     Everything,
 }
 
 impl Default for Recording {
-    /// The last 1000: some tens of megabytes at the most.
+    /// The last 1000.
     fn default() -> Self {
         Self::Last(1000)
     }
 }
+
+/// Bodies kept by [`Recording::Last`]; a thousand batches of a hundred pages would be several times as much.
+const MOST_BYTES: usize = 32 * 1024 * 1024;
 
 /// The exchanges kept, and counts of all.
 #[derive(Debug, Default)]
@@ -73,6 +76,7 @@ pub(crate) struct Recorder {
     exchanges: VecDeque<Exchange>,
     counts: BTreeMap<String, u64>,
     total: u64,
+    bytes: usize,
 }
 
 impl Recorder {
@@ -96,8 +100,13 @@ impl Recorder {
         match self.recording {
             Recording::Nothing => return,
             Recording::Last(most) => {
-                while !self.exchanges.is_empty() && self.exchanges.len() >= most {
-                    self.exchanges.pop_front();
+                let size = |exchange: &Exchange| exchange.request_body.len() + exchange.response_body.len();
+                self.bytes += size(&exchange);
+                while self.exchanges.len() >= most || self.bytes > MOST_BYTES {
+                    let Some(oldest) = self.exchanges.pop_front() else {
+                        break;
+                    };
+                    self.bytes -= size(&oldest);
                 }
             }
             Recording::Everything => {}
@@ -115,6 +124,7 @@ impl Recorder {
 
     pub(crate) fn clear(&mut self) {
         self.exchanges.clear();
+        self.bytes = 0;
         self.counts.clear();
     }
 }

@@ -24,6 +24,7 @@ pub struct Table {
     constraint: Constraint,
     before_write: Trigger,
     log: Option<Vec<Change>>,
+    columns: Vec<String>,
     rows: BTreeMap<RecordKey, Columns>,
     next: i64,
 }
@@ -37,9 +38,17 @@ impl Table {
             constraint: Box::new(|_| None),
             before_write: Box::new(|_| {}),
             log: None,
+            columns: Vec::new(),
             rows: BTreeMap::new(),
             next: 1,
         }
+    }
+
+    /// The same, with these columns: an inserted row has NULL where nothing is set.
+    #[must_use]
+    pub fn columns(mut self, names: &[&str]) -> Self {
+        self.columns = names.iter().map(|name| (*name).to_owned()).collect();
+        self
     }
 
     /// The same, with the rows in scope that pass the test.
@@ -117,6 +126,9 @@ impl Table {
 
     /// What storing these columns comes to; stores nothing.
     fn judged(&self, mut columns: Columns, set: &[RowChange]) -> Result<Columns, RowOutcome> {
+        for name in &self.columns {
+            columns.entry(name.clone()).or_insert(Value::Null);
+        }
         columns.extend(
             set.iter()
                 .map(|change| (change.column.clone(), change.value.clone())),

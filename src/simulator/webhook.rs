@@ -136,6 +136,11 @@ impl Webhooks {
         }
     }
 
+    /// Events whose window is open.
+    pub(crate) fn waiting(&self) -> usize {
+        self.gathered.len()
+    }
+
     /// What is to be sent now.
     pub(crate) fn due(&mut self, workspace: &Workspace, now: Moment) -> Vec<Parcel> {
         self.close_windows(workspace, now);

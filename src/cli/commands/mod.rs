@@ -3,6 +3,8 @@
 pub mod completions;
 pub mod generate;
 pub mod init;
+pub mod plan;
+pub mod run_once;
 pub mod schema;
 pub mod simulate_notion;
 pub mod validate;

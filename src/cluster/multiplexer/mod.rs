@@ -10,6 +10,8 @@
 //!   exclude nobody here. Settings in the connection's start-up message are not applied.
 //! - No COPY (refused with SQLSTATE `0A000`), no cancelling of a running statement, no replication.
 //! - Idle transactions are not timed out.
+//! - Of the engine itself: every connection is the superuser's, and PL/pgSQL does not catch every error (seen with
+//!   `undefined_table` inside a trigger).
 //!
 //! Source: PostgreSQL documentation, chapter 55, "Frontend/Backend Protocol", version 3.0.
 

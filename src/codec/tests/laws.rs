@@ -353,7 +353,7 @@ fn the_laws_hold_for_every_pair_that_fits() {
     let cases = std::env::var("FRAMES_SYNC_LAW_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok())
-        .unwrap_or(40);
+        .unwrap_or(20);
     let config = Config {
         cases,
         failure_persistence: None,

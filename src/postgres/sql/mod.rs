@@ -99,6 +99,18 @@ impl Statement {
         Ok(self)
     }
 
+    /// Adds a name as a string literal, for what takes names that way and no parameters: arguments of triggers.
+    ///
+    /// # Errors
+    /// As [`quoted`].
+    pub(super) fn push_name_literal(&mut self, name: &str) -> Result<&mut Self, PostgresError> {
+        quoted(name)?;
+        // In `E''` a backslash escapes, whatever `standard_conforming_strings` says.
+        let escaped = name.replace('\\', "\\\\").replace('\'', "''");
+        self.text.push_str(&format!("E'{escaped}'"));
+        Ok(self)
+    }
+
     /// Adds a parameter that becomes a value of that type.
     pub fn push_value(&mut self, value: Option<String>, pg_type: &PgType) -> &mut Self {
         self.parameters.push(value);

@@ -46,7 +46,7 @@ pub fn push_predicate(
         } => push_comparison(statement, table, column, *comparison, value)?,
         Predicate::In { column, values } => {
             let pg_type = known(table, column)?;
-            let texts: Vec<String> = values.iter().filter_map(literal_text).collect();
+            let texts: Vec<String> = values.iter().filter_map(Literal::text).collect();
             if texts.is_empty() {
                 statement.push("false");
             } else {
@@ -74,7 +74,7 @@ fn push_comparison(
     value: &Literal,
 ) -> Result<(), PostgresError> {
     let pg_type = known(table, column)?;
-    let Some(text) = literal_text(value) else {
+    let Some(text) = value.text() else {
         match comparison {
             Comparison::Equal => statement.push_name(column)?.push(" is null"),
             Comparison::NotEqual => statement.push_name(column)?.push(" is not null"),
@@ -105,15 +105,4 @@ fn known<'a>(table: &'a TableSchema, column: &str) -> Result<&'a PgType, Postgre
             table: table.name.clone(),
             column: column.to_owned(),
         })
-}
-
-/// The text that the column's type reads; `None` for NULL.
-fn literal_text(literal: &Literal) -> Option<String> {
-    match literal {
-        Literal::Null => None,
-        Literal::Bool(value) => Some(value.to_string()),
-        Literal::Integer(value) => Some(value.to_string()),
-        Literal::Number(value) => Some(value.to_string()),
-        Literal::Text(value) => Some(value.clone()),
-    }
 }

@@ -19,7 +19,7 @@ pub enum Lock {
 
 /// Writes the statements of one mapping; every name is known to be in the catalog.
 ///
-/// Each SELECT answers the key columns first, then the wanted ones, each as text. Scope is in every SELECT, UPDATE
+/// Each statement answers the key columns first, then the wanted ones, each as text. Scope is in every SELECT, UPDATE
 /// and DELETE; INSERT and UPDATE answer as their last column, `in_scope`, whether the row is still in it.
 #[derive(Clone, Debug)]
 pub struct RowSql<'a> {
@@ -72,18 +72,46 @@ impl<'a> RowSql<'a> {
         &self.columns
     }
 
-    /// Reads every row in scope, in key order, through a cursor called `frames_sync_rows`.
+    /// Reads the next rows in scope in key order: those after a key, at most `limit`, and only those whose column
+    /// `since` names is at or after a value.
     ///
     /// # Errors
-    /// When a name is none.
-    pub fn declare_cursor(&self) -> Result<Statement, PostgresError> {
-        let mut statement = Statement::new("declare frames_sync_rows no scroll cursor for select ");
+    /// When the key has another length, or a name is none.
+    pub fn select_after(
+        &self,
+        after: Option<&RecordKey>,
+        since: Option<(&str, String)>,
+        limit: usize,
+    ) -> Result<Statement, PostgresError> {
+        let mut statement = Statement::new("select ");
         self.push_answer(&mut statement)?;
         self.push_from(&mut statement)?;
         statement.push(" where ");
         push_predicate(&mut statement, self.scope, self.table)?;
+        if let Some((name, value)) = since {
+            let column = find(self.table, name)?;
+            statement
+                .push(" and ")
+                .push_name(name)?
+                .push(" >= ")
+                .push_value(Some(value), &column.pg_type);
+        }
+        if let Some(key) = after {
+            self.check_length(key)?;
+            statement.push(" and (");
+            self.push_key_names(&mut statement)?;
+            statement.push(") > (");
+            statement.push_list(", ", self.key.iter().zip(&key.0), |statement, (column, text)| {
+                statement.push_value(Some(text.clone()), &column.pg_type);
+                Ok(())
+            })?;
+            statement.push(")");
+        }
         statement.push(" order by ");
         self.push_key_names(&mut statement)?;
+        statement
+            .push(" limit ")
+            .push_value(Some(limit.to_string()), &PgType::Int8);
         Ok(statement)
     }
 
@@ -105,16 +133,25 @@ impl<'a> RowSql<'a> {
         Ok(statement)
     }
 
-    /// Reads which of the keys have a row at all, and whether it is in scope: the key columns, then `in_scope`.
+    /// Reads every row that has one of the keys, in scope or not, in no order.
+    ///
+    /// Outside the scope only the key is answered, and NULL for all else: those values are another tenant's, and do
+    /// not leave the server. `in_scope` comes last.
     ///
     /// # Errors
     /// When a key has another number of columns than the table's.
     pub fn select_presence(&self, keys: &[RecordKey]) -> Result<Statement, PostgresError> {
         let mut statement = Statement::new("select ");
         self.push_columns(&mut statement, &self.key)?;
-        self.push_in_scope(&mut statement)?;
+        for column in &self.columns {
+            statement.push(", case when frames_sync_scope.in_scope then ");
+            statement.push_column(&column.name, &column.pg_type)?.push(" end");
+        }
+        statement.push(", frames_sync_scope.in_scope");
         self.push_from(&mut statement)?;
-        statement.push(" where ");
+        statement.push(" cross join lateral (select coalesce(");
+        push_predicate(&mut statement, self.scope, self.table)?;
+        statement.push(", false)) as frames_sync_scope (in_scope) where ");
         self.push_key_condition(&mut statement, keys)?;
         Ok(statement)
     }
@@ -204,13 +241,7 @@ impl<'a> RowSql<'a> {
     /// `(a, b) in (…)` over one parameter, a JSON array of key arrays: as many keys as there are, one plan.
     fn push_key_condition(&self, statement: &mut Statement, keys: &[RecordKey]) -> Result<(), PostgresError> {
         for key in keys {
-            if key.0.len() != self.key.len() {
-                return Err(PostgresError::KeyLength {
-                    table: self.table.name.clone(),
-                    expected: self.key.len(),
-                    found: key.0.len(),
-                });
-            }
+            self.check_length(key)?;
         }
         let keys = serde_json::to_string(keys).expect("lists of texts always print as JSON");
         statement.push("(");
@@ -224,6 +255,17 @@ impl<'a> RowSql<'a> {
         statement.push_value(Some(keys), &PgType::Json);
         statement.push(") as wanted (wanted_key))");
         Ok(())
+    }
+
+    fn check_length(&self, key: &RecordKey) -> Result<(), PostgresError> {
+        if key.0.len() == self.key.len() {
+            return Ok(());
+        }
+        Err(PostgresError::KeyLength {
+            table: self.table.name.clone(),
+            expected: self.key.len(),
+            found: key.0.len(),
+        })
     }
 
     fn push_key_names(&self, statement: &mut Statement) -> Result<(), PostgresError> {

@@ -42,7 +42,7 @@ pub fn select_expression(pg_type: &PgType, column: &str) -> String {
 
 /// What makes a value of that type from text; `text` is SQL of type text, a parameter as a rule.
 ///
-/// Text that is no value of the type fails when run, with a SQLSTATE of class 22. Length and precision are left
+/// The text is that of [`select_expression`]. Text that is no value of the type fails when run, with a SQLSTATE of class 22. Length and precision are left
 /// to the column: a cast to `varchar(3)` would cut, where the column refuses.
 pub fn write_expression(pg_type: &PgType, text: &str) -> String {
     match pg_type.base() {

@@ -91,12 +91,9 @@ impl Workspace {
         Some(value[kind].clone())
     }
 
-    /// A caller that is nobody's connection; only used to render.
     fn everything(&self) -> Caller {
-        let sees = |connection: &super::Connection| connection.shared.contains(&self.root);
-        let connection = self.connections.iter().position(sees).unwrap_or_default();
         Caller {
-            connection,
+            connection: super::PERSON,
             bot: self.person,
             version: Version::March2026,
         }

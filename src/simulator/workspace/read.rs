@@ -321,12 +321,12 @@ impl Workspace {
 
     /// A user: whole where the capability allows, else the reference.
     pub(super) fn user_json(&self, caller: Caller, id: Uuid) -> Json {
-        let access = self
-            .connections
-            .get(caller.connection)
-            .map(|found| found.capabilities.users);
-        match (self.users.get(&id), access) {
-            (Some(user), Some(access)) if access != UserAccess::Nothing => {
+        let access = match self.connections.get(caller.connection) {
+            Some(connection) => connection.capabilities.users,
+            None => UserAccess::WithEmail,
+        };
+        match self.users.get(&id) {
+            Some(user) if access != UserAccess::Nothing => {
                 let mut object = json!({"object": "user", "id": id, "name": user.name, "avatar_url": null});
                 match &user.email {
                     Some(email) => {

@@ -29,9 +29,13 @@ pub enum SchemaVersion {
 /// # Errors
 /// When the database cannot be read.
 pub async fn version(connection: &mut PgConnection, schema: &str) -> Result<SchemaVersion, sqlx::Error> {
-    let there: bool = sqlx::query_scalar("select to_regclass($1) is not null")
+    // Read as rows, for `to_regclass` may answer from a cache of before another starter committed.
+    let there: bool = sqlx::query_scalar(
+        "select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+         where c.relname = 'migration' and '\"' || replace(n.nspname, '\"', '\"\"') || '\"' = $1)",
+    )
         .persistent(false)
-        .bind(format!("{schema}.migration"))
+        .bind(schema)
         .fetch_one(&mut *connection)
         .await?;
     if !there {

@@ -56,7 +56,7 @@ fn update(key: &str, to: &str, expect: &str) -> RowWrite {
 }
 
 /// Runs the suite on a store whose entity `teams` holds one row `team_1`, named `Rockets`.
-pub async fn holds(store: &dyn Store, rows: &dyn Rows, now: time::OffsetDateTime) {
+pub(crate) async fn holds(store: &dyn Store, rows: &dyn Rows, now: time::OffsetDateTime) {
     let lease = store
         .acquire("one", Duration::from_secs(60))
         .await

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 
 /// What happens to the next write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It is applied, and its answer is lost.
     AnswerLost,
     /// It is lost on the way, and so is its answer.
@@ -32,16 +32,16 @@ struct State {
     hidden: Vec<PageId>,
 }
 
-pub struct MemoryPages {
+pub(crate) struct MemoryPages {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
 }
 
-pub const BOT: &str = "bot";
-pub const PERSON: &str = "person";
+pub(crate) const BOT: &str = "bot";
+pub(crate) const PERSON: &str = "person";
 
 impl MemoryPages {
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
             state: Mutex::default(),
@@ -49,7 +49,7 @@ impl MemoryPages {
     }
 
     /// Declares an entity's properties with their empty values.
-    pub fn data_source(&self, entity: &str, properties: Vec<(PropertyId, Value)>) {
+    pub(crate) fn data_source(&self, entity: &str, properties: Vec<(PropertyId, Value)>) {
         self.state
             .lock()
             .unwrap()
@@ -63,7 +63,7 @@ impl MemoryPages {
     }
 
     /// A person edits a property.
-    pub fn edit(&self, page: &PageId, property: &str, value: Value) {
+    pub(crate) fn edit(&self, page: &PageId, property: &str, value: Value) {
         let minute = self.minute();
         let mut state = self.state.lock().unwrap();
         let (_, page) = state.pages.get_mut(page).unwrap();
@@ -74,7 +74,7 @@ impl MemoryPages {
     }
 
     /// A person changes the page itself.
-    pub fn change(&self, page: &PageId, change: impl FnOnce(&mut Page)) {
+    pub(crate) fn change(&self, page: &PageId, change: impl FnOnce(&mut Page)) {
         let minute = self.minute();
         let mut state = self.state.lock().unwrap();
         let (_, page) = state.pages.get_mut(page).unwrap();
@@ -84,7 +84,7 @@ impl MemoryPages {
     }
 
     /// A person makes a page.
-    pub fn make(&self, entity: &str, values: &[(&str, Value)]) -> PageId {
+    pub(crate) fn make(&self, entity: &str, values: &[(&str, Value)]) -> PageId {
         let write = PageWrite {
             properties: values
                 .iter()
@@ -96,19 +96,19 @@ impl MemoryPages {
     }
 
     /// Takes the page out of sight of the connection.
-    pub fn hide(&self, page: &PageId) {
+    pub(crate) fn hide(&self, page: &PageId) {
         self.state.lock().unwrap().hidden.push(page.clone());
     }
 
-    pub fn fail_next_write(&self, fault: Fault) {
+    pub(crate) fn fail_next_write(&self, fault: Fault) {
         self.state.lock().unwrap().faults.push(fault);
     }
 
-    pub fn page(&self, page: &PageId) -> Page {
+    pub(crate) fn page(&self, page: &PageId) -> Page {
         self.state.lock().unwrap().pages[page].1.clone()
     }
 
-    pub fn live(&self, entity: &str) -> Vec<Page> {
+    pub(crate) fn live(&self, entity: &str) -> Vec<Page> {
         let state = self.state.lock().unwrap();
         state
             .pages
@@ -119,12 +119,12 @@ impl MemoryPages {
     }
 
     /// The requests since the last call, as `verb entity`.
-    pub fn take_requests(&self) -> Vec<String> {
+    pub(crate) fn take_requests(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().requests)
     }
 
     /// What writes sent since the last call.
-    pub fn take_sent(&self) -> Vec<PageWrite> {
+    pub(crate) fn take_sent(&self) -> Vec<PageWrite> {
         std::mem::take(&mut self.state.lock().unwrap().sent)
     }
 
@@ -189,7 +189,7 @@ fn unknown() -> PagesError {
     }
 }
 
-pub fn text_of(page: &Page, property: &str) -> String {
+pub(crate) fn text_of(page: &Page, property: &str) -> String {
     match &page.properties[&PropertyId::from(property)] {
         PropertyRead::Whole(Value::RichText(runs)) => plain_text(runs),
         PropertyRead::Whole(Value::Choice(choice)) => choice.name.clone(),

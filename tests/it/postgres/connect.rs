@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use frames_sync::postgres::{ConnectOptions, PostgresError, Retry, connect};
+use frames_sync::ports::Retry;
+use frames_sync::postgres::{ConnectOptions, PostgresError, connect};
 
 use crate::support::{TestDatabase, TestProject};
 
@@ -72,7 +73,7 @@ async fn nobody_there_is_worth_another_try() {
     let error = connect(&url.into(), &impatient())
         .await
         .expect_err("nothing listens");
-    assert_eq!(error.retry(), Retry::WithBackoff);
+    assert_eq!(error.retry(), Retry::WithBackOff);
 }
 
 #[test]

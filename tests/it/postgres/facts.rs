@@ -1,32 +1,16 @@
 //! What columns hold.
 
 use frames_sync::mapping::{Comparison, Literal, Predicate};
+use frames_sync::postgres::PostgresError;
 use frames_sync::postgres::facts::{Sample, column_facts};
-use frames_sync::postgres::{PostgresError, introspect};
-use frames_sync::schema::{TableName, TableSchema};
-use sqlx::PgPool;
 
+use super::{names, table};
 use crate::support::TestDatabase;
 
 const SAMPLE: Sample = Sample {
     rows: 1000,
     distinct: 5,
 };
-
-async fn table(pool: &PgPool, name: &str) -> TableSchema {
-    let name = TableName {
-        schema: "public".to_owned(),
-        name: name.to_owned(),
-    };
-    introspect(pool, &name)
-        .await
-        .expect("the catalog")
-        .expect("the table")
-}
-
-fn names(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
-}
 
 #[tokio::test]
 async fn distinct_values_lengths_and_nulls_are_counted_within_the_scope() {

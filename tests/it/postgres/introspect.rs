@@ -1,11 +1,11 @@
 //! What introspection finds.
 
 use frames_sync::demo::sample::FRAMES_TABLES;
-use frames_sync::postgres::{introspect, introspect_all, list_tables};
+use frames_sync::postgres::{introspect_all, list_tables};
 use frames_sync::schema::table::{Generated, Relkind};
 use frames_sync::schema::{PgType, TableName, TableSchema};
-use sqlx::PgPool;
 
+use super::table;
 use crate::support::TestDatabase;
 
 fn public(name: &str) -> TableName {
@@ -13,13 +13,6 @@ fn public(name: &str) -> TableName {
         schema: "public".to_owned(),
         name: name.to_owned(),
     }
-}
-
-async fn table(pool: &PgPool, name: &str) -> TableSchema {
-    introspect(pool, &public(name))
-        .await
-        .expect("the catalog")
-        .expect(name)
 }
 
 fn type_of(table: &TableSchema, column: &str) -> PgType {

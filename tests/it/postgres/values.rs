@@ -1,10 +1,11 @@
 //! The text of values, with the server as the judge.
 
 use frames_sync::postgres::sql::{select_expression, write_expression};
-use frames_sync::postgres::{Purpose, begin, introspect};
-use frames_sync::schema::TableName;
+use frames_sync::postgres::{Purpose, begin, codec};
+use frames_sync::value::Value;
 use sqlx::{AssertSqlSafe, Row};
 
+use super::table;
 use crate::support::TestDatabase;
 
 /// Column, a literal as SQL reads it, and the documented text.
@@ -95,14 +96,7 @@ async fn every_type_reads_as_documented_and_writes_back_to_the_same_value() {
             .execute(&pool)
             .await
             .expect(column);
-        let table = TableName {
-            schema: "public".to_owned(),
-            name: name.clone(),
-        };
-        let schema = introspect(&pool, &table)
-            .await
-            .expect("the catalog")
-            .expect("the table");
+        let schema = table(&pool, &name).await;
         let pg_type = &schema.column("a").expect("a").pg_type;
 
         let mut transaction = begin(&pool, Purpose::Write).await.expect("a transaction");
@@ -116,10 +110,11 @@ async fn every_type_reads_as_documented_and_writes_back_to_the_same_value() {
             "update public.{name} set b = {}",
             write_expression(pg_type, "$1::text")
         );
-        for value in [Some(&text), None] {
+        for value in [codec::decode(pg_type, Some(&text)), Value::Null] {
+            let bound = codec::encode(&value).expect(column);
             sqlx::query(AssertSqlSafe(write.clone()))
                 .persistent(false)
-                .bind(value)
+                .bind(bound)
                 .execute(&mut *transaction)
                 .await
                 .expect(column);
@@ -130,8 +125,8 @@ async fn every_type_reads_as_documented_and_writes_back_to_the_same_value() {
                 .fetch_one(&mut *transaction)
                 .await
                 .expect(column);
-            assert_eq!(row.get::<bool, _>(0), value.is_some(), "{column} {literal}");
-            assert_eq!(row.get::<bool, _>(1), value.is_none(), "{column} {literal}");
+            assert_eq!(row.get::<bool, _>(0), value != Value::Null, "{column} {literal}");
+            assert_eq!(row.get::<bool, _>(1), value == Value::Null, "{column} {literal}");
         }
         transaction.commit().await.expect("a commit");
     }
@@ -144,16 +139,9 @@ async fn text_too_long_for_the_column_is_refused_and_not_cut() {
         "create domain code as varchar(3); create table t (a varchar(3), b code, c varchar(3)[], d char(3))",
     )
     .await;
-    let table = TableName {
-        schema: "public".to_owned(),
-        name: "t".to_owned(),
-    };
-    let schema = introspect(&pool, &table)
-        .await
-        .expect("the catalog")
-        .expect("the table");
+    let schema = table(&pool, "t").await;
     for column in &schema.columns {
-        let value = if column.name == "c" { "[\"four\"]" } else { "four" };
+        let value = if column.name == "c" { r#"["four"]"# } else { "four" };
         let mut transaction = begin(&pool, Purpose::Write).await.expect("a transaction");
         let insert = format!(
             "insert into public.t ({}) values ({})",

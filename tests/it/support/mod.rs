@@ -1,6 +1,7 @@
 //! The harness: a database for each test, and a project folder to run the built binary in.
 
 mod database;
+pub(crate) mod openapi;
 mod project;
 
 pub(crate) use database::TestDatabase;

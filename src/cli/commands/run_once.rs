@@ -1,0 +1,411 @@
+//! `setup`, `sync`, `push` and `pull`: one run over each profile.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use futures_util::future::join_all;
+
+use crate::cli::context::{self, Selection};
+use crate::cli::error::with_causes;
+use crate::cli::session::{self, Session};
+use crate::cli::view;
+use crate::cli::{Exit, Failure, Format, Global, Terminal};
+use crate::engine::Request;
+use crate::plan::file::SavedPlan;
+use crate::plan::schema_change::SchemaChange;
+use crate::project::Project;
+use crate::report::{self, Command, EntityReport, ErrorCode, Outcome, PlanReport, ProfileReport, RunReport};
+use crate::value::RecordKey;
+
+/// What a run is narrowed to.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Narrowing {
+    /// Only this entity; may be repeated.
+    #[arg(long = "entity", value_name = "ENTITY")]
+    pub entities: Vec<String>,
+    /// Only the record with this key; may be repeated. Columns of a composite key are joined by commas.
+    #[arg(long = "key", value_name = "KEY")]
+    pub keys: Vec<String>,
+    /// Only this property; may be repeated.
+    #[arg(long = "property", value_name = "PROPERTY")]
+    pub properties: Vec<String>,
+    /// Look at every row and page, whatever seems to have changed.
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// Sync both ways, or one.
+#[derive(Debug, Args)]
+pub struct Sync {
+    /// What the run is narrowed to.
+    #[command(flatten)]
+    pub narrowing: Narrowing,
+    /// Say what would be done, with the reasons, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Apply exactly this saved plan, or refuse where a side has moved.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub plan: Option<PathBuf>,
+}
+
+/// Push to Notion, or pull from it.
+#[derive(Debug, Args)]
+pub struct OneWay {
+    /// What the run is narrowed to.
+    #[command(flatten)]
+    pub narrowing: Narrowing,
+    /// Say what would be done, with the reasons, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Create or adopt the databases, reconcile their schema and views, and push for the first time.
+#[derive(Debug, Args)]
+pub struct Setup {
+    /// The page under which the databases stand, in place of the profile's: its address or id.
+    #[arg(long, value_name = "ID")]
+    pub parent_page: Option<String>,
+    /// Make the databases and leave them empty.
+    #[arg(long)]
+    pub skip_initial_sync: bool,
+    /// Say what would be done, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl Narrowing {
+    /// The engine's request for a command.
+    pub(crate) fn request(&self, command: Command) -> Request {
+        Request {
+            command,
+            entities: self.entities.clone(),
+            keys: self.keys.iter().map(|key| parse_key(key)).collect(),
+            properties: self.properties.clone(),
+            full: self.full,
+        }
+    }
+
+    /// Refuses names that no mapping has.
+    pub(crate) fn check(&self, project: &Project) -> Result<(), Failure> {
+        let known = project.entities();
+        for entity in &self.entities {
+            if !known.contains(entity) {
+                let names = || known.iter().map(String::as_str);
+                let hint = crate::diagnostic::did_you_mean(entity, names())
+                    .unwrap_or_else(|| format!("the entities are {}", crate::diagnostic::list(names())));
+                return Err(Failure::usage(format!("there is no entity `{entity}`")).hint(hint));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key as reports print it: columns joined by commas, `\` before a comma or backslash within one.
+///
+/// A key of one column is taken to the letter where it has no escape, since reports print it so.
+pub(crate) fn parse_key(text: &str) -> RecordKey {
+    let mut parts = vec![String::new()];
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => parts
+                .last_mut()
+                .into_iter()
+                .for_each(|part| part.extend(characters.next())),
+            ',' => parts.push(String::new()),
+            other => parts.last_mut().into_iter().for_each(|part| part.push(other)),
+        }
+    }
+    RecordKey(parts)
+}
+
+impl Sync {
+    /// Runs both ways.
+    pub fn run(self, global: &Global, terminal: &Terminal) -> Result<Exit, Failure> {
+        let saved = match &self.plan {
+            Some(path) => Some(read_plan(path)?),
+            None => None,
+        };
+        let work = Work {
+            command: Command::Sync,
+            narrowing: self.narrowing,
+            dry_run: self.dry_run,
+            saved,
+        };
+        work.run(global, terminal)
+    }
+}
+
+impl OneWay {
+    /// Runs one way.
+    pub fn run(self, command: Command, global: &Global, terminal: &Terminal) -> Result<Exit, Failure> {
+        let work = Work {
+            command,
+            narrowing: self.narrowing,
+            dry_run: self.dry_run,
+            saved: None,
+        };
+        work.run(global, terminal)
+    }
+}
+
+fn read_plan(path: &std::path::Path) -> Result<SavedPlan, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("the plan `{}` cannot be read: {error}", path.display())))?;
+    SavedPlan::parse(&text).map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// One command over the selected profiles.
+struct Work {
+    command: Command,
+    narrowing: Narrowing,
+    dry_run: bool,
+    saved: Option<SavedPlan>,
+}
+
+impl Work {
+    fn run(self, global: &Global, terminal: &Terminal) -> Result<Exit, Failure> {
+        let project = context::open_project(global)?;
+        self.narrowing.check(&project)?;
+        let names = context::select(&project, global, Selection::Default)?;
+        if self.dry_run {
+            return self.dry_run(&project, &names, terminal);
+        }
+        let reports = context::block_on(async {
+            join_all(names.iter().map(|name| self.profile(&project, name, terminal))).await
+        })?;
+        finish(RunReport::of(self.command, reports), terminal)
+    }
+
+    async fn profile(&self, project: &Project, name: &str, terminal: &Terminal) -> ProfileReport {
+        match self.open_and_run(project, name).await {
+            Ok(report) => report,
+            Err(failure) => failed(name, &failure, terminal),
+        }
+    }
+
+    async fn open_and_run(&self, project: &Project, name: &str) -> Result<ProfileReport, Failure> {
+        let session = Session::open(project, name).await?;
+        let known = session.known().await?;
+        // A plan is applied to what it was made for; a pull writes nothing in Notion.
+        let may_write = self.command != Command::Pull && self.saved.is_none();
+        let schemas = session
+            .schemas(&known, &self.narrowing.entities, may_write)
+            .await?;
+        let known = session.known().await?;
+        let engine = session.engine(&known, &schemas)?;
+        let request = self.narrowing.request(self.command);
+        let run = match &self.saved {
+            Some(saved) => {
+                engine
+                    .run_saved(&request, saved, &session.mappings_digest())
+                    .await
+            }
+            None => engine.run(&request).await,
+        };
+        session.close().await;
+        Ok(run.report)
+    }
+
+    fn dry_run(&self, project: &Project, names: &[String], terminal: &Terminal) -> Result<Exit, Failure> {
+        let request = self.narrowing.request(self.command);
+        let plans = context::block_on(async {
+            let mut plans = Vec::new();
+            for name in names {
+                plans.push(plan(project, name, &request).await?.report);
+            }
+            Ok::<_, Failure>(plans)
+        })??;
+        show_plans(&plans, terminal);
+        Ok(if plans.iter().any(|plan| !plan.refusals.is_empty()) {
+            Exit::NeedsUser
+        } else {
+            Exit::Done
+        })
+    }
+}
+
+/// What a run would do to one profile.
+pub(crate) struct Planned {
+    /// As people and programs are told.
+    pub(crate) report: PlanReport,
+    /// The plan itself, with a digest of the mappings it was made with.
+    pub(crate) saved: SavedPlan,
+}
+
+/// What a run would do to one profile; writes nothing.
+///
+/// Before set-up nothing is known of pages: the plan tells the databases to make, and a page for each row.
+pub(crate) async fn plan(project: &Project, name: &str, request: &Request) -> Result<Planned, Failure> {
+    let session = Session::look(project, name).await?;
+    let known = session.known().await?;
+    let surveyed = session.survey(&known, &request.entities).await?;
+    let changes = view::schema_changes(&surveyed);
+    // What was set up is planned as the engine will see it; for the rest every row gets a page.
+    let mut schemas = BTreeMap::new();
+    let mut to_make = Vec::new();
+    for found in &surveyed {
+        match &found.existing {
+            Some(existing) if known.data_sources.contains_key(&found.entity) => {
+                let mut schema = existing.schema.clone();
+                for change in &found.plan.changes {
+                    if let SchemaChange::AddProperty(property) = change {
+                        schema.properties.push(session::pending_property(property));
+                    }
+                }
+                schemas.insert(found.entity.clone(), schema);
+            }
+            _ => to_make.push(found.entity.clone()),
+        }
+    }
+    let engine = session.engine(&known, &schemas)?;
+    let (mut plan, refusals) = if schemas.is_empty() {
+        Default::default()
+    } else {
+        engine
+            .plan(request)
+            .await
+            .map_err(|error| Failure::world(with_causes(&error)))?
+    };
+    plan.operations
+        .extend(session.first_push(&to_make, request).await?);
+    let digest = session.mappings_digest();
+    session.close().await;
+    let rate = session.profile.notion.requests_per_minute;
+    let report = plan.report(name, rate, changes, refusals);
+    Ok(Planned {
+        report,
+        saved: SavedPlan::of(plan, name, &digest),
+    })
+}
+
+/// Prints plans as people or programs want them: one object for one profile, a list for several.
+pub(crate) fn show_plans(plans: &[PlanReport], terminal: &Terminal) {
+    match (terminal.format(), plans) {
+        (Format::Json, [only]) => terminal.json(only),
+        (Format::Json, several) => terminal.json(&several),
+        (_, plans) => {
+            for plan in plans {
+                terminal.text(view::plan(plan));
+            }
+        }
+    }
+}
+
+impl Setup {
+    /// Sets up each profile, and pushes for the first time.
+    pub fn run(self, global: &Global, terminal: &Terminal) -> Result<Exit, Failure> {
+        let mut project = context::open_project(global)?;
+        let names = context::select(&project, global, Selection::Default)?;
+        if let Some(page) = &self.parent_page {
+            let [name] = names.as_slice() else {
+                return Err(Failure::usage("`--parent-page` is one profile's page")
+                    .hint("name the profile with `--profile NAME`"));
+            };
+            project.override_parent_page(name, page);
+        }
+        if self.dry_run {
+            let work = Work {
+                command: Command::Setup,
+                narrowing: Narrowing::default(),
+                dry_run: true,
+                saved: None,
+            };
+            return work.dry_run(&project, &names, terminal);
+        }
+        let reports = context::block_on(async {
+            join_all(names.iter().map(|name| self.profile(&project, name, terminal))).await
+        })?;
+        finish(RunReport::of(Command::Setup, reports), terminal)
+    }
+
+    async fn profile(&self, project: &Project, name: &str, terminal: &Terminal) -> ProfileReport {
+        match self.open_and_run(project, name, terminal).await {
+            Ok(report) => report,
+            Err(failure) => failed(name, &failure, terminal),
+        }
+    }
+
+    async fn open_and_run(
+        &self,
+        project: &Project,
+        name: &str,
+        terminal: &Terminal,
+    ) -> Result<ProfileReport, Failure> {
+        let session = Session::open(project, name).await?;
+        let started = session.now();
+        let before = session.client.usage();
+        let made = session.set_up().await?;
+        for set_up in &made {
+            for change in &set_up.changes {
+                terminal.say(format_args!("{name}: {}: {change}", set_up.entity));
+            }
+        }
+        let known = session.known().await?;
+        let mut report = if self.skip_initial_sync {
+            ProfileReport {
+                profile: name.to_owned(),
+                run_id: uuid::Uuid::new_v4().to_string(),
+                entities: made
+                    .iter()
+                    .map(|set_up| EntityReport {
+                        entity: set_up.entity.clone(),
+                        data_source_id: Some(set_up.schema.id.to_string()),
+                        ..EntityReport::default()
+                    })
+                    .collect(),
+                ..ProfileReport::default()
+            }
+        } else {
+            let schemas = made.into_iter().map(|made| (made.entity, made.schema)).collect();
+            session
+                .engine(&known, &schemas)?
+                .run(&Request::all(Command::Setup))
+                .await
+                .report
+        };
+        report.notion = view::usage(&session.client.usage(), &before);
+        report.duration_seconds = (session.now() - started).as_seconds_f64();
+        session.close().await;
+        Ok(report)
+    }
+}
+
+/// The report of a profile that could not be worked on; the reason is said on standard error too.
+fn failed(name: &str, failure: &Failure, terminal: &Terminal) -> ProfileReport {
+    let shown = Failure {
+        exit: failure.exit,
+        message: format!("profile {name}: {}", failure.message),
+        hints: failure.hints.clone(),
+        code: failure.code,
+    };
+    terminal.failure(&shown);
+    let (outcome, code) = match failure.exit {
+        Exit::World => (Outcome::Failed, failure.code.unwrap_or(ErrorCode::PostgresFailed)),
+        Exit::Done | Exit::NeedsUser | Exit::Usage => {
+            (Outcome::Refused, failure.code.unwrap_or(ErrorCode::NotSetUp))
+        }
+    };
+    ProfileReport {
+        profile: name.to_owned(),
+        outcome,
+        failure: Some(report::Failure {
+            code,
+            message: failure.message.clone(),
+        }),
+        ..ProfileReport::default()
+    }
+}
+
+fn finish(report: RunReport, terminal: &Terminal) -> Result<Exit, Failure> {
+    match terminal.format() {
+        Format::Json => terminal.json(&report),
+        _ => terminal.text(view::run(&report)),
+    }
+    Ok(match report.outcome.exit_code() {
+        0 => Exit::Done,
+        1 => Exit::NeedsUser,
+        _ => Exit::World,
+    })
+}

@@ -1,0 +1,246 @@
+//! Reports as people read them.
+
+use std::fmt::Write as _;
+
+use serde_json::Value as Json;
+
+use crate::notion::Usage;
+use crate::notion::setup::Surveyed;
+use crate::plan::schema_change::SchemaChange;
+use crate::report::{NotionUsage, Outcome, PlanReport, ProfileReport, RunReport, SchemaChangeReport};
+
+/// A client's counters as reports carry them, since an earlier reading.
+pub(crate) fn usage(now: &Usage, before: &Usage) -> NotionUsage {
+    let read = |usage: &Usage| NotionUsage {
+        requests: usage.requests,
+        by_endpoint: usage
+            .by_endpoint
+            .iter()
+            .map(|(name, count)| ((*name).to_owned(), *count))
+            .collect(),
+        throttled: usage.throttled,
+        waited_seconds: usage.waited.as_secs_f64(),
+    };
+    read(now).since(&read(before))
+}
+
+/// What surveyed databases lack, as reports carry it.
+pub(crate) fn schema_changes(surveyed: &[Surveyed]) -> Vec<SchemaChangeReport> {
+    surveyed
+        .iter()
+        .flat_map(|surveyed| {
+            surveyed.plan.changes.iter().map(|change| SchemaChangeReport {
+                entity: surveyed.entity.clone(),
+                kind: kind(change).to_owned(),
+                name: name(change, surveyed),
+                message: change.to_string(),
+            })
+        })
+        .collect()
+}
+
+fn kind(change: &SchemaChange) -> &'static str {
+    match change {
+        SchemaChange::CreateDatabase { .. } => "create_database",
+        SchemaChange::AddProperty(_) => "add_property",
+        SchemaChange::SetOptions { .. } => "set_options",
+        SchemaChange::SetNumberFormat { .. } => "set_number_format",
+        SchemaChange::Describe { .. } => "describe_property",
+        SchemaChange::ArrangeFirstView { .. } => "arrange_first_view",
+        SchemaChange::AddView { .. } => "add_view",
+    }
+}
+
+fn name(change: &SchemaChange, surveyed: &Surveyed) -> String {
+    match change {
+        SchemaChange::AddProperty(property) => property.name.clone(),
+        SchemaChange::SetOptions { name, .. }
+        | SchemaChange::SetNumberFormat { name, .. }
+        | SchemaChange::Describe { name, .. } => name.clone(),
+        SchemaChange::AddView { view, .. } => view.name.clone(),
+        SchemaChange::CreateDatabase { .. } | SchemaChange::ArrangeFirstView { .. } => {
+            surveyed.desired.title.clone()
+        }
+    }
+}
+
+/// A run over all profiles.
+pub(crate) fn run(report: &RunReport) -> String {
+    let mut out = String::new();
+    for profile in &report.profiles {
+        out.push_str(&one_run(profile));
+    }
+    out
+}
+
+fn one_run(report: &ProfileReport) -> String {
+    let mut out = String::new();
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header([
+        "entity",
+        "linked",
+        "created",
+        "updated",
+        "trashed",
+        "rows new",
+        "rows set",
+        "unchanged",
+        "conflicts",
+        "deferred",
+        "errors",
+    ]);
+    for entity in &report.entities {
+        table.add_row([
+            entity.entity.clone(),
+            entity.linked.to_string(),
+            entity.pages_created.to_string(),
+            entity.pages_updated.to_string(),
+            entity.pages_trashed.to_string(),
+            entity.rows_inserted.to_string(),
+            entity.rows_updated.to_string(),
+            entity.unchanged.to_string(),
+            entity.conflicts_opened.to_string(),
+            entity.deferred.to_string(),
+            entity.errors.len().to_string(),
+        ]);
+    }
+    let _ = writeln!(out, "profile {}: {}", report.profile, outcome(report.outcome));
+    if !report.entities.is_empty() {
+        for line in table.to_string().lines() {
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
+    }
+    if let Some(failure) = &report.failure {
+        let _ = writeln!(out, "  stopped: {} [{}]", failure.message, failure.code.code());
+    }
+    for entity in &report.entities {
+        for error in &entity.errors {
+            let record = error.key.as_deref().or(error.page_id.as_deref()).unwrap_or("?");
+            let property = error
+                .property
+                .as_ref()
+                .map(|name| format!(" `{name}`"))
+                .unwrap_or_default();
+            let _ = writeln!(
+                out,
+                "  {} {record}{property}: {} [{}]",
+                entity.entity,
+                error.message,
+                error.code.code()
+            );
+        }
+        for refusal in &entity.refusals {
+            let _ = writeln!(
+                out,
+                "  {}: {} [{}]",
+                entity.entity,
+                refusal.message,
+                refusal.code.code()
+            );
+            if !refusal.approve.is_empty() {
+                let _ = writeln!(out, "    if it is meant: frames-sync approve {}", refusal.approve);
+            }
+        }
+    }
+    let notion = &report.notion;
+    let _ = writeln!(
+        out,
+        "  {} requests to Notion in {:.1} s{}",
+        notion.requests,
+        report.duration_seconds,
+        match notion.throttled {
+            0 => String::new(),
+            times => format!(", told to slow down {times} times"),
+        }
+    );
+    out
+}
+
+fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "in step",
+        Outcome::Partial => "in step but for what follows",
+        Outcome::Refused => "refused",
+        Outcome::Failed => "failed",
+    }
+}
+
+/// A plan, as Terraform would show it.
+pub(crate) fn plan(plan: &PlanReport) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "profile {}", plan.profile);
+    for change in &plan.schema_changes {
+        let _ = writeln!(out, "  + {}: {}", change.entity, change.message);
+    }
+    for operation in &plan.operations {
+        let sign = match operation.kind.as_str() {
+            "create_page" | "insert_row" => '+',
+            "trash_page" | "delete_row" => '-',
+            "open_conflict" | "set_aside" | "mark_page" => '!',
+            _ => '~',
+        };
+        let _ = writeln!(
+            out,
+            "  {sign} {} {}: {} ({})",
+            operation.entity,
+            operation.key,
+            operation.kind.replace('_', " "),
+            operation.reason
+        );
+        for field in &operation.fields {
+            let _ = writeln!(
+                out,
+                "      {}: {} -> {} ({})",
+                field.property,
+                brief(&field.from),
+                brief(&field.to),
+                field.reason
+            );
+        }
+    }
+    for refusal in &plan.refusals {
+        let _ = writeln!(
+            out,
+            "  refused: {}: {} [{}]",
+            refusal.entity,
+            refusal.message,
+            refusal.code.code()
+        );
+        if !refusal.approve.is_empty() {
+            let _ = writeln!(out, "    if it is meant: frames-sync approve {}", refusal.approve);
+        }
+    }
+    if plan.schema_changes.is_empty() && plan.operations.is_empty() {
+        let _ = writeln!(out, "  nothing to do");
+    } else {
+        let _ = writeln!(
+            out,
+            "  plan {}: {} changes to databases, {} to records; about {} requests, {:.1} minutes",
+            plan.hash,
+            plan.schema_changes.len(),
+            plan.operations.len(),
+            plan.requests,
+            plan.minutes
+        );
+    }
+    out
+}
+
+/// A value on one line, cut after 60 characters, with nothing in it that a terminal obeys.
+fn brief(value: &Json) -> String {
+    let text = match value {
+        Json::Null => return "nothing".to_owned(),
+        Json::String(text) => format!("\"{text}\""),
+        other => other.to_string(),
+    };
+    let mut shown: String = text
+        .chars()
+        .take(60)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.chars().count() > 60 {
+        shown.push('…');
+    }
+    shown
+}

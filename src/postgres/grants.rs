@@ -1,0 +1,145 @@
+//! The least rights that a profile's role needs, as the GRANTs that give them.
+
+use crate::mapping::{Direction, Mapping, OnPageCreate, OnPageTrash};
+use crate::schema::TableSchema;
+
+use super::PostgresError;
+use super::sql::quoted;
+
+/// What a mapping needs on its table, as statements for whoever owns it; `role` is the runtime role.
+///
+/// Columns and not tables where the mapping is content with columns: S15 of the semantics. With [`Extent::Missing`]
+/// only what `table` says the connected role lacks, which is how `doctor` checks.
+///
+/// # Errors
+/// When a name is none.
+pub fn required_grants(
+    mapping: &Mapping,
+    table: &TableSchema,
+    role: &str,
+    extent: Extent,
+) -> Result<Vec<String>, PostgresError> {
+    let needs = Needs::of(mapping);
+    let lacks =
+        |wanted: &[String], has: fn(&crate::schema::table::ColumnPrivileges) -> bool| -> Vec<String> {
+            wanted
+                .iter()
+                .filter(|name| {
+                    extent == Extent::All || !table.column(name).is_some_and(|column| has(&column.privileges))
+                })
+                .cloned()
+                .collect()
+        };
+    let relation = format!(
+        "{}.{}",
+        quoted(&mapping.table.schema)?,
+        quoted(&mapping.table.name)?
+    );
+    let role = quoted(role)?;
+    let mut grants = Vec::new();
+    if extent == Extent::All {
+        grants.push(format!(
+            "grant usage on schema {} to {role};",
+            quoted(&mapping.table.schema)?
+        ));
+    }
+    for (right, columns) in [
+        ("select", lacks(&needs.select, |rights| rights.select)),
+        ("update", lacks(&needs.update, |rights| rights.update)),
+        ("insert", lacks(&needs.insert, |rights| rights.insert)),
+    ] {
+        if !columns.is_empty() {
+            let columns = columns
+                .iter()
+                .map(|name| quoted(name))
+                .collect::<Result<Vec<_>, _>>()?;
+            grants.push(format!(
+                "grant {right} ({}) on {relation} to {role};",
+                columns.join(", ")
+            ));
+        }
+    }
+    if needs.delete && (extent == Extent::All || !table.privileges.delete) {
+        grants.push(format!("grant delete on {relation} to {role};"));
+    }
+    Ok(grants)
+}
+
+/// What the runtime role needs in the state schema, once `setup` has made it; it need not own it.
+///
+/// # Errors
+/// When a name is none.
+pub fn state_grants(state_schema: &str, role: &str) -> Result<Vec<String>, PostgresError> {
+    let (schema, role) = (quoted(state_schema)?, quoted(role)?);
+    Ok(vec![
+        format!("grant usage on schema {schema} to {role};"),
+        format!("grant select, insert, update, delete on all tables in schema {schema} to {role};"),
+        format!("revoke update, delete, truncate on {schema}.audit from {role};"),
+        format!("revoke insert, update, delete on {schema}.migration from {role};"),
+    ])
+}
+
+/// Which grants are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Every one, for a role that has nothing.
+    All,
+    /// Those that the connected role does not have.
+    Missing,
+}
+
+struct Needs {
+    select: Vec<String>,
+    update: Vec<String>,
+    insert: Vec<String>,
+    delete: bool,
+}
+
+impl Needs {
+    fn of(mapping: &Mapping) -> Self {
+        let mut needs = Self {
+            select: Vec::new(),
+            update: Vec::new(),
+            insert: Vec::new(),
+            delete: mapping.presence.on_page_trash == OnPageTrash::HardDelete,
+        };
+        let inserts = mapping.presence.on_page_create == OnPageCreate::InsertRow;
+        for column in mapping
+            .key
+            .iter()
+            .map(String::as_str)
+            .chain(mapping.scope.columns())
+        {
+            add(&mut needs.select, column);
+        }
+        for field in &mapping.fields {
+            let Some(column) = field.column() else { continue };
+            add(&mut needs.select, column);
+            if field.direction != Direction::ToNotion {
+                add(&mut needs.update, column);
+                if inserts {
+                    add(&mut needs.insert, column);
+                }
+            }
+        }
+        if mapping.presence.on_page_trash == OnPageTrash::SoftDelete {
+            for assignment in &mapping.soft_delete {
+                add(&mut needs.update, &assignment.column);
+            }
+        }
+        if inserts {
+            let scope = mapping.scope.constants();
+            let given = mapping.new_row.iter().map(|given| given.column.as_str());
+            for column in given.chain(scope.iter().map(|(column, _)| *column)) {
+                add(&mut needs.insert, column);
+            }
+        }
+        needs
+    }
+}
+
+fn add(columns: &mut Vec<String>, column: &str) {
+    if !columns.iter().any(|known| known == column) {
+        columns.push(column.to_owned());
+    }
+}

@@ -1,0 +1,258 @@
+//! Set-up against the simulator: the seven FRAMES databases, made once and found again.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use frames_sync::mapping::{Mapping, Scene, parse, validate};
+use frames_sync::notion::setup::{FoundBy, SetUp, SetupError, apply, survey};
+use frames_sync::notion::{Client, Settings};
+use frames_sync::plan::schema_change::Known;
+use frames_sync::simulator::{Options, Simulator};
+use frames_sync::value::PageId;
+use serde_json::json;
+
+use crate::support::openapi::assert_exchanges_conform;
+
+fn mapping(file: &Path) -> Mapping {
+    let text = std::fs::read_to_string(file).unwrap();
+    parsed(&file.file_stem().unwrap().to_string_lossy(), &text)
+}
+
+fn parsed(name: &str, text: &str) -> Mapping {
+    let source = Arc::new(frames_sync::diagnostic::SourceFile::new(name, text));
+    let document = frames_sync::yaml::read(source)
+        .value
+        .expect("the YAML can be read");
+    let parsed = parse(document).value.expect("the mapping has the right shape");
+    validate(&parsed, &Scene::default())
+        .value
+        .expect("the mapping makes sense")
+}
+
+fn frames() -> Vec<Mapping> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    files.iter().map(|file| mapping(file)).collect()
+}
+
+pub(super) struct World {
+    pub(super) simulator: Simulator,
+    pub(super) client: Client,
+    pub(super) parent: PageId,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let simulator = Simulator::start(Options::default()).unwrap();
+        let mut settings = Settings::new(simulator.tokens[0].clone().into());
+        settings.base_url.clone_from(&simulator.base_url);
+        settings.requests_per_minute = 10_000;
+        settings.request_timeout = Duration::from_secs(10);
+        let client = Client::new(&settings).unwrap();
+        let parent = PageId(simulator.root_page_id.to_string());
+        Self {
+            simulator,
+            client,
+            parent,
+        }
+    }
+
+    async fn set_up(&self, mappings: &[Mapping], known: &Known) -> Result<Vec<SetUp>, SetupError> {
+        let all: Vec<&Mapping> = mappings.iter().collect();
+        let surveyed = survey(&self.client, &self.parent, &all, &all, known).await?;
+        let foretold: u64 = surveyed.iter().map(|one| one.plan.requests()).sum();
+        self.simulator.clear_exchanges();
+        let result = apply(&self.client, &self.parent, surveyed).await?;
+        assert_exchanges_conform(&self.simulator.exchanges());
+        let counts = self.simulator.request_counts();
+        assert_eq!(foretold, counts.values().sum::<u64>(), "{counts:?}");
+        Ok(result)
+    }
+}
+
+fn known(done: &[SetUp]) -> Known {
+    Known {
+        data_sources: done
+            .iter()
+            .map(|one| (one.entity.clone(), one.schema.id.clone()))
+            .collect(),
+        properties: done
+            .iter()
+            .map(|one| (one.entity.clone(), one.plan.matched.clone()))
+            .collect(),
+    }
+}
+
+#[tokio::test]
+async fn seven_databases_cost_what_the_documentation_derives_and_nothing_the_second_time() {
+    let world = World::new();
+    let mappings = frames();
+    let done = world.set_up(&mappings, &Known::default()).await.unwrap();
+    assert!(
+        done.iter()
+            .all(|one| one.created && one.plan.changes.is_empty() && one.plan.conflicts.is_empty())
+    );
+    // `src/notion/setup.rs` derives 33, of which two are the survey's.
+    assert_eq!(world.client.usage().requests, 33, "{:?}", world.client.usage());
+    let ignored = world.simulator.workspace(|workspace| workspace.ignored().len());
+    assert_eq!(ignored, 0, "Notion would ignore something that was sent");
+
+    let before = world.client.usage().requests;
+    let again = world.set_up(&mappings, &known(&done)).await.unwrap();
+    assert!(again.iter().all(|one| !one.created && one.changes.is_empty()));
+    let reads = world.client.usage().requests - before;
+    // Each schema, and for the three mappings with views their lists and the two views of each.
+    assert_eq!(reads, 7 + 3 + 6);
+    let writes = world.client.usage().by_endpoint;
+    assert_eq!(writes["POST /v1/databases"], 7);
+}
+
+#[tokio::test]
+async fn what_an_interrupted_run_made_is_found_by_its_title() {
+    let world = World::new();
+    let mappings = frames();
+    world.set_up(&mappings, &Known::default()).await.unwrap();
+    let all: Vec<&Mapping> = mappings.iter().collect();
+    let surveyed = survey(&world.client, &world.parent, &all, &all, &Known::default())
+        .await
+        .unwrap();
+    for one in surveyed {
+        assert_eq!(
+            one.existing.map(|existing| existing.found_by),
+            Some(FoundBy::Title),
+            "{}",
+            one.entity
+        );
+        assert_eq!(one.plan.changes, [], "{}", one.entity);
+    }
+}
+
+const TEAMS: &str = "
+version: 1
+entity: teams
+table: public.teams
+key: id
+notion: { title: Teams }
+properties:
+  Name: { type: title, column: name }
+  status: { type: select, column: status, options: [active, left], description: The state }
+  Cost: { type: number, column: cost }
+";
+
+#[tokio::test]
+async fn adopting_adds_what_is_missing_and_leaves_what_people_made() {
+    let world = World::new();
+    let made = json!({
+        "Team": {"title": {}},
+        "status": {"select": {"options": [{"name": "dormant", "color": "pink"}, {"name": "active", "color": "red"}]}},
+        "Cost": {"rich_text": {}},
+        "Notes": {"rich_text": {}},
+    });
+    world
+        .simulator
+        .workspace(|workspace| workspace.add_database("Teams", &made))
+        .unwrap();
+    let teams = [parsed("teams", TEAMS)];
+    let done = world.set_up(&teams, &Known::default()).await.unwrap();
+    let one = &done[0];
+    assert!(!one.created);
+    assert_eq!(
+        one.plan.conflicts.len(),
+        1,
+        "Cost is text there: {:?}",
+        one.plan.conflicts
+    );
+    let schema = serde_json::to_value(&one.schema).unwrap();
+    let options: Vec<&str> = schema["properties"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|property| property["name"] == "status")
+        .and_then(|property| property["config"]["options"]["options"].as_array())
+        .unwrap()
+        .iter()
+        .map(|option| option["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(options, ["dormant", "active", "left"]);
+    let status = one.schema.property_named("status").unwrap();
+    assert_eq!(status.description.as_deref(), Some("The state"));
+    for name in [
+        "Team",
+        "Cost",
+        "Notes",
+        "postgres_id",
+        "last_synced",
+        "sync_status",
+    ] {
+        assert!(one.schema.property_named(name).is_some(), "{name}");
+    }
+    assert_eq!(one.schema.property_named("Cost").unwrap().type_name, "rich_text");
+    let again = world.set_up(&teams, &known(&done)).await.unwrap();
+    assert_eq!(again[0].changes, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn two_way_relations_and_rollups_are_made_in_their_turn() {
+    let world = World::new();
+    let teams = "
+version: 1
+entity: teams
+table: public.teams
+key: id
+notion: { title: Teams }
+properties:
+  Name: { type: title, column: name }
+  Project: { type: relation, column: project_id, target: projects, dual: Teams }
+";
+    let projects = "
+version: 1
+entity: projects
+table: public.projects
+key: id
+notion: { title: Projects }
+properties:
+  Name: { type: title, column: name }
+";
+    let mappings = [parsed("projects", projects), parsed("teams", teams)];
+    let done = world.set_up(&mappings, &Known::default()).await.unwrap();
+    assert!(done[1].schema.property_named("Project").is_some());
+    let all: Vec<&Mapping> = mappings.iter().collect();
+    let surveyed = survey(&world.client, &world.parent, &all, &all, &known(&done))
+        .await
+        .unwrap();
+    assert!(
+        surveyed[0]
+            .existing
+            .as_ref()
+            .unwrap()
+            .schema
+            .property_named("Teams")
+            .is_some(),
+        "the mirror"
+    );
+    assert!(surveyed.iter().all(|one| one.plan.is_empty()));
+}
+
+#[tokio::test]
+async fn the_parent_page_may_not_be_a_database_nor_unshared() {
+    let world = World::new();
+    let teams = [parsed("teams", TEAMS)];
+    let done = world.set_up(&teams, &Known::default()).await.unwrap();
+    let all: Vec<&Mapping> = teams.iter().collect();
+    let database = PageId(done[0].schema.database_id.0.clone());
+    let error = survey(&world.client, &database, &all, &all, &Known::default())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, SetupError::ParentIsDatabase), "{error}");
+    let nowhere = PageId::from("59b8c3c2-0000-4000-8000-000000000001");
+    let error = survey(&world.client, &nowhere, &all, &all, &Known::default())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, SetupError::ParentPage { .. }));
+    assert!(error.help().unwrap().contains("Connections"));
+}
