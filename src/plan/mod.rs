@@ -2,7 +2,7 @@
 //!
 //! A plan is made of [`Operation`]s in the order they are applied ([`order`]), judged by the guards ([`guard`])
 //! before the first of them, and known by its [`Plan::hash`]. It nominates records; whoever applies it looks at
-//! each record again, so a plan never carries a stale value into the world. A saved plan ([`file`]) is stricter:
+//! each record again, so a plan never carries a stale value into the world. A saved plan ([`mod@file`]) is stricter:
 //! it is applied exactly, or refused.
 
 use serde::{Deserialize, Serialize};
