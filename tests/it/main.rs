@@ -1,6 +1,9 @@
 //! The one integration-test binary: a module for each behaviour.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise, in its helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at its first surprise, in its helpers too"
+)]
 
 mod codec;
 mod engine;
