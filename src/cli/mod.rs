@@ -5,8 +5,8 @@
 
 mod ambient;
 pub mod commands;
-mod context;
-mod error;
+pub(crate) mod context;
+pub(crate) mod error;
 mod live;
 mod session;
 mod terminal;
@@ -101,6 +101,8 @@ pub enum ColorChoice {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// See it work on sample data, with nothing installed and no account.
+    Demo(commands::demo::Demo),
     /// Write a project file, an example mapping, `.env.example` and the schemas.
     Init(commands::init::Init),
     /// Write a mapping from a live table.
@@ -170,6 +172,7 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<Exit, Failure> {
         return Err(Failure::usage(error.render().to_string()));
     }
     match cli.command {
+        Command::Demo(command) => command.run(terminal),
         Command::Init(command) => command.run(terminal),
         Command::Generate(command) => command.run(&cli.global, terminal),
         Command::Validate(command) => command.run(&cli.global, terminal),

@@ -6,6 +6,7 @@
 )]
 
 mod codec;
+mod demo;
 mod engine;
 mod fresh;
 mod golden;

@@ -321,7 +321,8 @@ impl Setup {
     }
 
     async fn profile(&self, project: &Project, name: &str, terminal: &Terminal) -> ProfileReport {
-        match self.open_and_run(project, name, terminal).await {
+        let say = |line: std::fmt::Arguments<'_>| terminal.say(line);
+        match self.open_and_run(project, name, say).await {
             Ok(report) => report,
             Err(failure) => failed(name, &failure, terminal),
         }
@@ -331,7 +332,7 @@ impl Setup {
         &self,
         project: &Project,
         name: &str,
-        terminal: &Terminal,
+        say: impl Fn(std::fmt::Arguments<'_>),
     ) -> Result<ProfileReport, Failure> {
         let session = Session::open(project, name).await?;
         let started = session.now();
@@ -339,7 +340,7 @@ impl Setup {
         let made = session.set_up().await?;
         for set_up in &made {
             for change in &set_up.changes {
-                terminal.say(format_args!("{name}: {}: {change}", set_up.entity));
+                say(format_args!("{name}: {}: {change}", set_up.entity));
             }
         }
         let known = session.known().await?;
@@ -370,6 +371,33 @@ impl Setup {
         session.close().await;
         Ok(report)
     }
+}
+
+/// One command over one profile with nothing narrowed: what the demo runs in place of a command line.
+///
+/// # Errors
+///
+/// Where the profile cannot be worked on at all.
+pub(crate) async fn whole_profile(
+    project: &Project,
+    name: &str,
+    command: Command,
+) -> Result<ProfileReport, Failure> {
+    if command == Command::Setup {
+        let setup = Setup {
+            parent_page: None,
+            skip_initial_sync: false,
+            dry_run: false,
+        };
+        return setup.open_and_run(project, name, |_| {}).await;
+    }
+    let work = Work {
+        command,
+        narrowing: Narrowing::default(),
+        dry_run: false,
+        saved: None,
+    };
+    work.open_and_run(project, name).await
 }
 
 /// The report of a profile that could not be worked on; the reason is said on standard error too.
