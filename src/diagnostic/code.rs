@@ -334,7 +334,7 @@ codes! {
         "Templates see `env`, `vars` and `profile.name`."
     UnknownProfile "unknown-profile" Project Error
         "A profile is named that the project does not have."
-        "Profiles stand under `profiles:`."
+        "Profiles stand under `profiles:`; `default_profile` and `--profile` name one of them."
     UnknownEntity "unknown-entity" Project Error
         "A profile names an entity that has no mapping."
         "`entities` lists mappings by name; without it the profile has all of them."
@@ -423,7 +423,7 @@ codes! {
         "Its type is never changed, because Notion would drop values. Rename it in Notion, or change the mapping's `type`."
     PropertyMissing "property-missing" Notion Warning
         "A property does not exist in Notion yet."
-        "`frames-sync setup` adds it."
+        "`frames-sync setup` adds it, and the next sync fills it; nothing that people made is changed."
     OptionMissingInNotion "option-missing-in-notion" Notion Warning
         "An option does not exist in Notion yet."
         "`frames-sync setup` adds it. Status options can only be added where Notion's API allows it."
