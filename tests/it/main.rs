@@ -15,5 +15,6 @@ mod postgres;
 mod reconcile;
 mod simulator;
 mod support;
+mod sync;
 mod tidy;
 mod validate;
