@@ -73,7 +73,9 @@ impl Predicate {
     pub fn constants(&self) -> Vec<(&str, Literal)> {
         match self {
             Predicate::Any(parts) => match parts.as_slice() {
-                [one, Predicate::IsNull { column, null: true }] if one.columns() == [column] => one.constants(),
+                [one, Predicate::IsNull { column, null: true }] if one.columns() == [column] => {
+                    one.constants()
+                }
                 _ => Vec::new(),
             },
             Predicate::All(parts) => parts.iter().flat_map(Predicate::constants).collect(),
@@ -162,7 +164,10 @@ mod tests {
 
     #[test]
     fn a_scope_that_admits_null_besides_still_fixes_its_column() {
-        let scope = Predicate::All(vec![Predicate::Any(vec![equal("university_id", "A"), null("university_id")])]);
+        let scope = Predicate::All(vec![Predicate::Any(vec![
+            equal("university_id", "A"),
+            null("university_id"),
+        ])]);
         assert_eq!(
             scope.constants(),
             [("university_id", Literal::Text("A".to_owned()))]
