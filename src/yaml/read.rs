@@ -305,8 +305,8 @@ impl Reading<'_> {
                 )
                 .at(at)
                 .help(match raw.to_ascii_lowercase().as_str() {
-                    "yes" | "on" | "y" => format!("write `\"{raw}\"` for the text, or `true`"),
-                    "no" | "off" | "n" => format!("write `\"{raw}\"` for the text, or `false`"),
+                    "yes" | "on" => format!("write `\"{raw}\"` for the text, or `true`"),
+                    "no" | "off" => format!("write `\"{raw}\"` for the text, or `false`"),
                     _ => format!("write `\"{raw}\"` for the text, or a plain decimal number"),
                 }),
             );
@@ -330,15 +330,17 @@ fn span(location: &Location) -> Span {
 
 /// Why readers of YAML disagree about an unquoted scalar, if they do.
 ///
-/// Source: YAML 1.1's types `bool`, `int` and `float`, against the core schema of YAML 1.2.
+/// Source: YAML 1.1's types `bool`, `int` and `float`, against the core schema of YAML 1.2. The letters `y` and `n` are
+/// left out: 1.1 lists them, and no reader in use takes them for booleans, while columns and options are named so.
 fn ambiguity(raw: &str) -> Option<&'static str> {
     let unsigned = raw.strip_prefix(['-', '+']).unwrap_or(raw);
     let digits =
         |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
     let starts_with_digit = unsigned.starts_with(|c: char| c.is_ascii_digit());
     match raw {
-        "y" | "Y" | "yes" | "Yes" | "YES" | "n" | "N" | "no" | "No" | "NO" | "on" | "On" | "ON" | "off"
-        | "Off" | "OFF" => Some("a boolean in YAML 1.1, a text in YAML 1.2"),
+        "yes" | "Yes" | "YES" | "no" | "No" | "NO" | "on" | "On" | "ON" | "off" | "Off" | "OFF" => {
+            Some("a boolean in YAML 1.1, a text in YAML 1.2")
+        }
         _ if unsigned.starts_with("0o") && digits(&unsigned[2..]) => {
             Some("an octal number in YAML 1.2, a text in YAML 1.1")
         }
