@@ -415,12 +415,24 @@ codes! {
     PageNotShared "page-not-shared" Notion Error
         "The parent page does not exist, or is not shared with the connection."
         "In Notion open the page, choose ••• → Connections, and add the connection. Notion answers alike for both cases."
+    WrongWorkspace "wrong-workspace" Notion Error
+        "The token belongs to another workspace than the one that the profile was set up with."
+        "Often it is another profile's token. The ids that are remembered mean nothing in another workspace, so nothing is read or written there. Give the profile its own token."
     CapabilityMissing "capability-missing" Notion Error
         "The connection lacks a capability."
         "In the connection's settings allow reading, updating and inserting content; people properties also need user information."
     PropertyTypeConflict "property-type-conflict" Notion Error
         "A property exists in Notion with another type."
         "Its type is never changed, because Notion would drop values. Rename it in Notion, or change the mapping's `type`."
+    DatabaseGone "database-gone" Notion Error
+        "An entity's database is in the trash, deleted, or no longer shared with the connection."
+        "Restore it from Notion's trash, or share it again: ••• → Connections. Notion answers alike for deleted and unshared ones. No other database is taken in its place, for its pages would all count as deleted."
+    PropertyCaseConflict "property-case-conflict" Notion Error
+        "A property exists in Notion under a name that differs in case alone."
+        "Nobody could tell the two apart, so no second one is made. Write the mapping's name as it is in Notion, or rename the property there."
+    OptionsFull "options-full" Notion Error
+        "A property's options in Notion and in the mapping are more than 100 together."
+        "Notion takes at most 100 options in one request, and every one that is there has to be repeated. Remove unused options in Notion, or make the property `rich_text`."
     PropertyMissing "property-missing" Notion Warning
         "A property does not exist in Notion yet."
         "`frames-sync setup` adds it, and the next sync fills it; nothing that people made is changed."

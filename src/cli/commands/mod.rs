@@ -1,6 +1,7 @@
 //! One file for each command: its arguments, and what it does.
 
 pub mod completions;
+pub mod doctor;
 pub mod generate;
 pub mod init;
 pub mod plan;

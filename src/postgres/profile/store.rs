@@ -35,6 +35,16 @@ macro_rules! in_transaction {
     };
 }
 
+impl ProfileDatabase {
+    /// Who works on the profile at present, and until when unless renewed.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn lease(&self) -> Result<Option<(String, OffsetDateTime)>, StoreError> {
+        in_transaction!(self, "read the lease", |connection| self.state.holder(connection)).await
+    }
+}
+
 impl Store for ProfileDatabase {
     fn acquire<'a>(
         &'a self,
