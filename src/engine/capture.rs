@@ -482,12 +482,6 @@ impl Work<'_> {
                 };
                 self.nominate(entity, Some(link), RowSeen::Seen(row), page, found)
                     .await?;
-            } else if !found
-                .candidates
-                .contains_key(&(Some(link.key.clone()), link.page.clone()))
-            {
-                // Nothing new, but still not in step.
-                self.tally.troubles(entity, &link);
             }
         }
         Ok(matched)

@@ -2,7 +2,9 @@
 
 mod budgets;
 mod existence;
+mod faults;
 mod fields;
+mod profiles;
 mod world;
 
 /// One table of everything, in two organisations.
