@@ -109,6 +109,8 @@ pub enum Command {
     Generate(commands::generate::Generate),
     /// Check the project and its mappings, and say everything that is wrong at once.
     Validate(commands::validate::Validate),
+    /// Check both sides from the project file to each database, and say how to mend what is wrong.
+    Doctor(commands::doctor::Doctor),
     /// Say what `setup` and `sync` would do, with the reason for each change; write nothing.
     Plan(commands::plan::Plan),
     /// Create or adopt the databases in Notion, and push for the first time.
@@ -176,6 +178,7 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<Exit, Failure> {
         Command::Init(command) => command.run(terminal),
         Command::Generate(command) => command.run(&cli.global, terminal),
         Command::Validate(command) => command.run(&cli.global, terminal),
+        Command::Doctor(command) => command.run(&cli.global, terminal),
         Command::Plan(command) => command.run(&cli.global, terminal),
         Command::Setup(command) => command.run(&cli.global, terminal),
         Command::Sync(command) => command.run(&cli.global, terminal),

@@ -16,6 +16,7 @@ use super::error::with_causes;
 use crate::engine::{Binding, Engine, Request, Tuning, bind, row_columns};
 use crate::mapping::{Capture, Mapping};
 use crate::notion::setup::{self, SetUp, SetupError, Surveyed};
+use crate::notion::wire::User;
 use crate::notion::{Client, EntityPages, NotionError, NotionPages, Settings, introspect, parse_page_id};
 use crate::plan::schema_change::{DesiredProperty, Known, SchemaPlan, desired, diff};
 use crate::plan::{Operation, OperationKind};
@@ -48,6 +49,76 @@ pub(crate) struct Session {
     clock: Arc<DatabaseClock>,
     holder: String,
     has_state: bool,
+}
+
+/// What earlier runs remembered of a profile's workspace.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Remembered {
+    /// The databases and their properties.
+    pub(crate) known: Known,
+    /// The workspace that the profile was set up with.
+    workspace: Option<String>,
+}
+
+impl Remembered {
+    fn of(pins: &[Pin]) -> Self {
+        let mut remembered = Self::default();
+        let known = &mut remembered.known;
+        for pin in pins {
+            match pin.name.split(':').collect::<Vec<_>>().as_slice() {
+                ["workspace"] => remembered.workspace = Some(pin.value.clone()),
+                ["data_source", entity] => {
+                    known
+                        .data_sources
+                        .insert((*entity).to_owned(), DataSourceId(pin.value.clone()));
+                }
+                ["property", entity, name @ ..] => {
+                    known
+                        .properties
+                        .entry((*entity).to_owned())
+                        .or_default()
+                        .insert(name.join(":"), PropertyId(pin.value.clone()));
+                }
+                _ => {}
+            }
+        }
+        remembered
+    }
+
+    /// Whether a token's user belongs to another workspace than the one remembered.
+    pub(crate) fn is_other_workspace(&self, me: &User) -> bool {
+        self.is_another(me.bot.as_ref().and_then(|bot| bot.workspace_id.as_deref()))
+    }
+
+    fn is_another(&self, workspace: Option<&str>) -> bool {
+        match (self.workspace.as_deref(), workspace) {
+            (Some(remembered), Some(now)) => remembered != now,
+            _ => false,
+        }
+    }
+}
+
+/// What earlier runs remembered of a profile; nothing where there is no state of this version.
+pub(crate) async fn remembered(pool: &PgPool, profile: &Profile) -> Result<Remembered, Failure> {
+    let version = state_version(pool, &profile.state_schema)
+        .await
+        .map_err(|error| postgres(&error))?;
+    if version != SchemaVersion::Current {
+        return Ok(Remembered::default());
+    }
+    let database = ProfileDatabase::new(
+        pool.clone(),
+        &profile.state_schema,
+        &profile.name,
+        BTreeMap::new(),
+        None,
+    )
+    .map_err(|error| postgres(&error))?;
+    let pins = database
+        .pins()
+        .await
+        .map_err(|error| Failure::world(with_causes(&error)))?;
+    Ok(Remembered::of(&pins))
 }
 
 /// A profile's settings and mappings, with every finding that keeps them from being used turned into a failure.
@@ -151,25 +222,7 @@ impl Session {
 
     /// What was remembered of the databases in Notion.
     pub(crate) async fn known(&self) -> Result<Known, Failure> {
-        let mut known = Known::default();
-        for pin in self.pins().await? {
-            match pin.name.split(':').collect::<Vec<_>>().as_slice() {
-                ["data_source", entity] => {
-                    known
-                        .data_sources
-                        .insert((*entity).to_owned(), DataSourceId(pin.value.clone()));
-                }
-                ["property", entity, name @ ..] => {
-                    known
-                        .properties
-                        .entry((*entity).to_owned())
-                        .or_default()
-                        .insert(name.join(":"), PropertyId(pin.value.clone()));
-                }
-                _ => {}
-            }
-        }
-        Ok(known)
+        Ok(Remembered::of(&self.pins().await?).known)
     }
 
     async fn pins(&self) -> Result<Vec<Pin>, Failure> {
@@ -184,17 +237,8 @@ impl Session {
 
     /// Refuses a token of another workspace or connection than the one that the profile was set up with.
     async fn check_pins(&self, workspace: Option<&str>) -> Result<(), Failure> {
-        let pins = self.pins().await?;
-        let pinned = |name: &str| {
-            pins.iter()
-                .find(|pin| pin.name == name)
-                .map(|pin| pin.value.as_str())
-        };
-        let differs = |name: &str, now: Option<&str>| match (pinned(name), now) {
-            (Some(pinned), Some(now)) => pinned != now,
-            _ => false,
-        };
-        if differs("workspace", workspace) {
+        let remembered = Remembered::of(&self.pins().await?);
+        if remembered.is_another(workspace) {
             return Err(Failure::needs_user(format!(
                 "the token of profile `{}` belongs to another workspace than the one it was set up with",
                 self.profile.name
@@ -611,7 +655,7 @@ fn no_table(name: &TableName) -> Failure {
         .hint("`frames-sync validate` shows the place")
 }
 
-fn profile_database(
+pub(crate) fn profile_database(
     pool: &PgPool,
     profile: &Profile,
     mappings: &[Mapping],

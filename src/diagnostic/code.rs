@@ -243,7 +243,7 @@ codes! {
         "A conversion is one of: `iso8601`, `json`, `trim`, `{ map: … }`, `{ scale: … }`, `{ split: … }`, `{ to_notion: …, to_postgres: … }`."
     ConversionTypeMismatch "conversion-type-mismatch" Meaning Error
         "A conversion does not fit the property's type."
-        "`scale` is for numbers, `split` for multi_select, `iso8601` for dates, `json`, `trim` and templates for text, `map` for text and options."
+        "`scale` is for numbers, `split` for lists, `iso8601` for dates, `trim` for text. `docs/conversions.md` lists every pair of column and property with the conversions that fit."
     ConversionNotInvertible "conversion-not-invertible" Meaning Error
         "Two values convert to one, so the way back is not known."
         "A map must give each column value a property value of its own, and a scale must not be zero. Or make the property `direction: to_notion`."
@@ -278,8 +278,8 @@ codes! {
         "A key column can be written from Notion."
         "Keys identify records; changing one looks like a delete and an insert. Give the property `direction: to_notion`."
     InvalidTimeZone "invalid-time-zone" Meaning Error
-        "A `time_zone` is neither UTC nor an offset."
-        "Write `UTC` or an offset such as `+02:00` or `-07:00`."
+        "A `time_zone` is neither a zone's name nor an offset."
+        "Write a name such as `America/Los_Angeles` or `UTC`, or an offset such as `-08:00`."
     TimeZoneMisplaced "time-zone-misplaced" Meaning Warning
         "A `time_zone` stands where no time is read."
         "It only counts for dates and for `conversion: iso8601`."
@@ -334,7 +334,7 @@ codes! {
         "Templates see `env`, `vars` and `profile.name`."
     UnknownProfile "unknown-profile" Project Error
         "A profile is named that the project does not have."
-        "Profiles stand under `profiles:`."
+        "Profiles stand under `profiles:`; `default_profile` and `--profile` name one of them."
     UnknownEntity "unknown-entity" Project Error
         "A profile names an entity that has no mapping."
         "`entities` lists mappings by name; without it the profile has all of them."
@@ -415,15 +415,27 @@ codes! {
     PageNotShared "page-not-shared" Notion Error
         "The parent page does not exist, or is not shared with the connection."
         "In Notion open the page, choose ••• → Connections, and add the connection. Notion answers alike for both cases."
+    WrongWorkspace "wrong-workspace" Notion Error
+        "The token belongs to another workspace than the one that the profile was set up with."
+        "Often it is another profile's token. The ids that are remembered mean nothing in another workspace, so nothing is read or written there. Give the profile its own token."
     CapabilityMissing "capability-missing" Notion Error
         "The connection lacks a capability."
         "In the connection's settings allow reading, updating and inserting content; people properties also need user information."
     PropertyTypeConflict "property-type-conflict" Notion Error
         "A property exists in Notion with another type."
         "Its type is never changed, because Notion would drop values. Rename it in Notion, or change the mapping's `type`."
+    DatabaseGone "database-gone" Notion Error
+        "An entity's database is in the trash, deleted, or no longer shared with the connection."
+        "Restore it from Notion's trash, or share it again: ••• → Connections. Notion answers alike for deleted and unshared ones. No other database is taken in its place, for its pages would all count as deleted."
+    PropertyCaseConflict "property-case-conflict" Notion Error
+        "A property exists in Notion under a name that differs in case alone."
+        "Nobody could tell the two apart, so no second one is made. Write the mapping's name as it is in Notion, or rename the property there."
+    OptionsFull "options-full" Notion Error
+        "A property's options in Notion and in the mapping are more than 100 together."
+        "Notion takes at most 100 options in one request, and every one that is there has to be repeated. Remove unused options in Notion, or make the property `rich_text`."
     PropertyMissing "property-missing" Notion Warning
         "A property does not exist in Notion yet."
-        "`frames-sync setup` adds it."
+        "`frames-sync setup` adds it, and the next sync fills it; nothing that people made is changed."
     OptionMissingInNotion "option-missing-in-notion" Notion Warning
         "An option does not exist in Notion yet."
         "`frames-sync setup` adds it. Status options can only be added where Notion's API allows it."

@@ -68,9 +68,16 @@ impl Predicate {
 
     /// Columns that every row in scope holds one known value in, with that value: what an inserted row must carry.
     ///
-    /// Only equalities outside any `any` count.
+    /// Only equalities outside any `any` count, and those that admit NULL besides (`null_scope: include`): a new row
+    /// is the profile's own, and never one that all profiles share.
     pub fn constants(&self) -> Vec<(&str, Literal)> {
         match self {
+            Predicate::Any(parts) => match parts.as_slice() {
+                [one, Predicate::IsNull { column, null: true }] if one.columns() == [column] => {
+                    one.constants()
+                }
+                _ => Vec::new(),
+            },
             Predicate::All(parts) => parts.iter().flat_map(Predicate::constants).collect(),
             Predicate::Compare {
                 column,
@@ -84,7 +91,7 @@ impl Predicate {
                 [only] => vec![(column, only.clone())],
                 _ => Vec::new(),
             },
-            Predicate::Any(_) | Predicate::Compare { .. } | Predicate::IsNull { .. } => Vec::new(),
+            Predicate::Compare { .. } | Predicate::IsNull { .. } => Vec::new(),
         }
     }
 }
@@ -132,6 +139,55 @@ impl Literal {
             Literal::Integer(value) => Some(value.to_string()),
             Literal::Number(value) => Some(value.to_string()),
             Literal::Text(value) => Some(value.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn equal(column: &str, value: &str) -> Predicate {
+        Predicate::Compare {
+            column: column.to_owned(),
+            comparison: Comparison::Equal,
+            value: Literal::Text(value.to_owned()),
+        }
+    }
+
+    fn null(column: &str) -> Predicate {
+        Predicate::IsNull {
+            column: column.to_owned(),
+            null: true,
+        }
+    }
+
+    #[test]
+    fn a_scope_that_admits_null_besides_still_fixes_its_column() {
+        let scope = Predicate::All(vec![Predicate::Any(vec![
+            equal("university_id", "A"),
+            null("university_id"),
+        ])]);
+        assert_eq!(
+            scope.constants(),
+            [("university_id", Literal::Text("A".to_owned()))]
+        );
+        let listed = Predicate::In {
+            column: "university_id".to_owned(),
+            values: vec![Literal::Text("A".to_owned())],
+        };
+        let scope = Predicate::Any(vec![listed, null("university_id")]);
+        assert_eq!(scope.constants().len(), 1);
+    }
+
+    #[test]
+    fn alternatives_fix_nothing() {
+        for parts in [
+            vec![equal("a", "1"), null("b")],
+            vec![equal("a", "1"), equal("a", "2")],
+            vec![null("a"), null("b")],
+        ] {
+            assert_eq!(Predicate::Any(parts).constants(), []);
         }
     }
 }

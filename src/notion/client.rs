@@ -7,6 +7,8 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 use tokio::time::Instant;
 
 use super::error::{AnswerProblem, NotionError, Refusal, TransportError};
@@ -60,6 +62,8 @@ pub struct Usage {
     pub throttled: u64,
     /// How long requests waited for their turn, added up.
     pub waited: Duration,
+    /// What Notion's clock showed at the latest answer, in whole seconds (its `Date` header).
+    pub answered_at: Option<OffsetDateTime>,
 }
 
 /// A connection to one workspace.
@@ -155,6 +159,10 @@ impl Client {
                 usage.waited += sent - queued;
             });
             let result = self.transport.send(request).await;
+            if let Some(date) = result.as_ref().ok().and_then(|answer| answer.date.as_deref()) {
+                let date = OffsetDateTime::parse(date, &Rfc2822).ok();
+                self.count(|usage| usage.answered_at = date.or(usage.answered_at));
+            }
             let examined = Examined::new(operation, result);
             tracing::debug!(
                 target: "frames_sync::notion",

@@ -1,9 +1,12 @@
 //! The least rights that a profile's role needs, as the GRANTs that give them.
 
-use crate::mapping::{Direction, Mapping, OnPageCreate, OnPageTrash};
+use crate::mapping::{Capture, Direction, Mapping, OnPageCreate, OnPageTrash, Source};
 use crate::schema::TableSchema;
+use crate::template::Template;
+use crate::value::Conversion;
 
 use super::PostgresError;
+use super::profile::audit_columns;
 use super::sql::quoted;
 
 /// What a mapping needs on its table, as statements for whoever owns it; `role` is the runtime role.
@@ -19,7 +22,7 @@ pub fn required_grants(
     role: &str,
     extent: Extent,
 ) -> Result<Vec<String>, PostgresError> {
-    let needs = Needs::of(mapping);
+    let needs = Needs::of(mapping, table);
     let lacks =
         |wanted: &[String], has: fn(&crate::schema::table::ColumnPrivileges) -> bool| -> Vec<String> {
             wanted
@@ -62,7 +65,56 @@ pub fn required_grants(
     if needs.delete && (extent == Extent::All || !table.privileges.delete) {
         grants.push(format!("grant delete on {relation} to {role};"));
     }
+    if needs.trigger && (extent == Extent::All || !(table.privileges.trigger || table.privileges.owner)) {
+        grants.push(format!("grant trigger on {relation} to {role};"));
+    }
     Ok(grants)
+}
+
+/// What copying audit entries to a table needs, as a statement for whoever owns it.
+///
+/// # Errors
+/// When a name is none.
+pub fn audit_grants(table: &TableSchema, role: &str, extent: Extent) -> Result<Vec<String>, PostgresError> {
+    let lacking = audit_columns(table)
+        .into_iter()
+        .filter(|column| extent == Extent::All || !column.privileges.insert)
+        .map(|column| quoted(&column.name))
+        .collect::<Result<Vec<_>, _>>()?;
+    if lacking.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![format!(
+        "grant insert ({}) on {}.{} to {};",
+        lacking.join(", "),
+        quoted(&table.name.schema)?,
+        quoted(&table.name.name)?,
+        quoted(role)?
+    )])
+}
+
+/// What making the state schema needs: a role that may create schemas, and owns this one afterwards.
+///
+/// # Errors
+/// When a name is none.
+pub fn state_creation_grant(database: &str, role: &str) -> Result<String, PostgresError> {
+    Ok(format!(
+        "grant create on database {} to {};",
+        quoted(database)?,
+        quoted(role)?
+    ))
+}
+
+/// What the role needs to look into a schema.
+///
+/// # Errors
+/// When a name is none.
+pub fn usage_grant(schema: &str, role: &str) -> Result<String, PostgresError> {
+    Ok(format!(
+        "grant usage on schema {} to {};",
+        quoted(schema)?,
+        quoted(role)?
+    ))
 }
 
 /// What the runtime role needs in the state schema, once `setup` has made it; it need not own it.
@@ -93,15 +145,17 @@ struct Needs {
     update: Vec<String>,
     insert: Vec<String>,
     delete: bool,
+    trigger: bool,
 }
 
 impl Needs {
-    fn of(mapping: &Mapping) -> Self {
+    fn of(mapping: &Mapping, table: &TableSchema) -> Self {
         let mut needs = Self {
             select: Vec::new(),
             update: Vec::new(),
             insert: Vec::new(),
             delete: mapping.presence.on_page_trash == OnPageTrash::HardDelete,
+            trigger: mapping.capture == Capture::Triggers,
         };
         let inserts = mapping.presence.on_page_create == OnPageCreate::InsertRow;
         for column in mapping
@@ -112,7 +166,24 @@ impl Needs {
         {
             add(&mut needs.select, column);
         }
+        if let Capture::UpdatedAt { column } = &mapping.capture {
+            add(&mut needs.select, column);
+        }
         for field in &mapping.fields {
+            if let Some(Source::Template(template)) = &field.source {
+                needs.named(template, table);
+            }
+            if let Some(Conversion::Template {
+                to_notion,
+                to_postgres,
+                ..
+            }) = &field.conversion
+            {
+                needs.named(to_notion, table);
+                if let Some(template) = to_postgres {
+                    needs.named(template, table);
+                }
+            }
             let Some(column) = field.column() else { continue };
             add(&mut needs.select, column);
             if field.direction != Direction::ToNotion {
@@ -135,6 +206,15 @@ impl Needs {
             }
         }
         needs
+    }
+
+    /// The columns that a template reads.
+    fn named(&mut self, template: &Template, table: &TableSchema) {
+        for name in template.variables().into_iter().chain(template.row_columns()) {
+            if table.column(&name).is_some() {
+                add(&mut self.select, &name);
+            }
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod grants;
 pub mod introspect;
 mod profile;
 mod role;
+mod server;
 pub mod sql;
 mod transaction;
 
@@ -23,4 +24,5 @@ pub use facts::column_facts;
 pub use introspect::{introspect, introspect_all, list_tables};
 pub use profile::{EntityTable, ProfileDatabase, migrate_state, state_version};
 pub use role::{current_role, database_time};
+pub use server::{Server, StateRights, schemas_without_usage, server, state_rights};
 pub use transaction::{Purpose, begin};

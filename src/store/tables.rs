@@ -129,6 +129,27 @@ impl StateTables {
         Ok(())
     }
 
+    /// Who holds the lease at present and until when, if anyone does.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn holder(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Option<(String, OffsetDateTime)>, StateError> {
+        let row = self
+            .query(
+                "select holder, expires_at from {s}.lease \
+                 where profile = $1 and holder is not null and expires_at > clock_timestamp()",
+            )
+            .fetch_optional(connection)
+            .await?;
+        Ok(match row {
+            Some(row) => Some((row.try_get("holder")?, row.try_get("expires_at")?)),
+            None => None,
+        })
+    }
+
     /// Whether the lease of that epoch still holds; if so, nobody can take it before the transaction ends.
     ///
     /// # Errors
@@ -441,6 +462,28 @@ impl StateTables {
             )
             .bind(entity)
             .bind(now)
+            .bind(at_most(limit))
+            .fetch_all(connection)
+            .await?;
+        bodies(&rows)
+    }
+
+    /// Links with a trouble, by key; at most `limit`.
+    ///
+    /// # Errors
+    /// When the database fails, or a body cannot be read.
+    pub async fn links_troubled(
+        &self,
+        connection: &mut PgConnection,
+        entity: &str,
+        limit: usize,
+    ) -> Result<Vec<Link>, StateError> {
+        let rows = self
+            .query(
+                "select body::text from {s}.link where profile = $1 and entity = $2 and troubled \
+                 order by key limit $3",
+            )
+            .bind(entity)
             .bind(at_most(limit))
             .fetch_all(connection)
             .await?;

@@ -1,6 +1,6 @@
 //! A JSON value that knows where each of its parts was written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -16,28 +16,64 @@ pub struct Document {
     pub file: Arc<SourceFile>,
     /// What it says.
     pub value: Value,
-    pub(super) keys: BTreeMap<String, Span>,
-    pub(super) values: BTreeMap<String, Span>,
+    pub(super) place: Place,
     pub(super) doubtful: BTreeSet<String>,
 }
 
+/// Where a value is written, and everything in it: a tree of the value's own shape.
+///
+/// Most documents are never asked where anything is, so nothing is stored but the spans.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    /// The key, for a member of an object.
+    pub(super) key: Option<Span>,
+    /// The value.
+    pub(super) value: Span,
+    /// The places of the elements or members, in the value's own order.
+    pub(super) children: Vec<Place>,
+}
+
 impl Document {
+    /// The place of what a pointer leads to, or of the nearest thing around it; and whether it is the thing itself.
+    fn place(&self, pointer: &str) -> (&Place, bool) {
+        let (mut place, mut value) = (&self.place, &self.value);
+        for segment in pointer.split('/').skip(1) {
+            let segment = segment.replace("~1", "/").replace("~0", "~");
+            let inner = match value {
+                Value::Object(object) => object
+                    .iter()
+                    .enumerate()
+                    .find(|(_, (key, _))| **key == segment)
+                    .map(|(i, (_, v))| (i, v)),
+                Value::Array(elements) => segment
+                    .parse()
+                    .ok()
+                    .and_then(|index: usize| Some((index, elements.get(index)?))),
+                _ => None,
+            };
+            match inner.and_then(|(index, value)| Some((place.children.get(index)?, value))) {
+                Some(inner) => (place, value) = inner,
+                None => return (place, false),
+            }
+        }
+        (place, true)
+    }
+
     /// Where the value at a pointer is written, or the nearest value around it that is.
     pub fn value_span(&self, pointer: &str) -> Span {
-        nearest(pointer, |at| self.values.get(at).cloned())
+        self.place(pointer).0.value.clone()
     }
 
     /// Where the key of the entry at a pointer is written; for an element of a list, and for the whole
     /// document, where its value is.
     pub fn key_span(&self, pointer: &str) -> Span {
-        nearest(pointer, |at| {
-            self.keys.get(at).or_else(|| self.values.get(at)).cloned()
-        })
+        let place = self.place(pointer).0;
+        place.key.clone().unwrap_or_else(|| place.value.clone())
     }
 
     /// Whether the pointer leads to something that is written in the file.
     pub fn has(&self, pointer: &str) -> bool {
-        self.values.contains_key(pointer)
+        self.place(pointer).1
     }
 
     /// Whether the value at a pointer was reported as ambiguous, so that nothing more is to be said about it.
@@ -87,20 +123,6 @@ impl Document {
         label: impl Into<String>,
     ) -> Diagnostic {
         Diagnostic::new(code, message, self.key_label(pointer, label)).at(pointer)
-    }
-}
-
-/// A finding's place falls back to whatever is around it.
-fn nearest(pointer: &str, find: impl Fn(&str) -> Option<Span>) -> Span {
-    let mut at = pointer;
-    loop {
-        if let Some(span) = find(at) {
-            return span;
-        }
-        match at.rfind('/') {
-            Some(end) => at = &at[..end],
-            None => return 0..0,
-        }
     }
 }
 

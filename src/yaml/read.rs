@@ -1,6 +1,6 @@
 //! From text to a document, within budgets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Error, Location, Spanned};
 
-use super::document::{Document, pointer};
+use super::document::{Document, Place, pointer};
 use crate::diagnostic::{Checked, Code, Diagnostic, Label, SourceFile, Span};
 
 /// The largest file read, in bytes. The largest mapping of a real table we know has 12 KiB.
@@ -88,29 +88,21 @@ pub fn read(file: Arc<SourceFile>) -> Checked<Document> {
     };
     let mut reading = Reading {
         file: &file,
-        keys: BTreeMap::new(),
-        values: BTreeMap::new(),
         doubtful: BTreeSet::new(),
         findings: Vec::new(),
     };
-    let value = reading.lower(tree, String::new());
+    let (value, place) = reading.lower(tree, &Trail::START);
     let Reading {
-        keys,
-        values,
-        doubtful,
-        findings,
-        ..
+        doubtful, findings, ..
     } = reading;
     if value.is_null() {
-        let span = values.get("").cloned().unwrap_or_default();
-        return Checked::broken(vec![no_document(&file, span)]);
+        return Checked::broken(vec![no_document(&file, place.value)]);
     }
     Checked {
         value: Some(Document {
             file,
             value,
-            keys,
-            values,
+            place,
             doubtful,
         }),
         findings,
@@ -190,62 +182,101 @@ impl<'de> Deserialize<'de> for Node {
     }
 }
 
+/// The way to a value, kept on the stack: a pointer is only made of it for a finding.
+struct Trail<'a> {
+    parent: Option<&'a Trail<'a>>,
+    member: &'a dyn std::fmt::Display,
+}
+
+impl Trail<'_> {
+    const START: Trail<'static> = Trail {
+        parent: None,
+        member: &"",
+    };
+
+    fn then<'a>(&'a self, member: &'a dyn std::fmt::Display) -> Trail<'a> {
+        Trail {
+            parent: Some(self),
+            member,
+        }
+    }
+
+    fn pointer(&self) -> String {
+        match self.parent {
+            Some(parent) => pointer(&parent.pointer(), self.member),
+            None => String::new(),
+        }
+    }
+}
+
 struct Reading<'a> {
     file: &'a Arc<SourceFile>,
-    keys: BTreeMap<String, Span>,
-    values: BTreeMap<String, Span>,
     doubtful: BTreeSet<String>,
     findings: Vec<Diagnostic>,
 }
 
 impl Reading<'_> {
     /// Turns a node into a value and notes where it and everything in it was written.
-    fn lower(&mut self, node: Spanned<Node>, at: String) -> Value {
-        let span = span(&node.referenced);
+    fn lower(&mut self, node: Spanned<Node>, at: &Trail<'_>) -> (Value, Place) {
+        let mut place = Place {
+            value: span(&node.referenced),
+            ..Place::default()
+        };
         let value = match node.value {
             Node::Scalar(value) => {
-                self.scalar(&span, &at);
+                self.scalar(&place.value, at);
                 value
             }
             Node::List(elements) => elements
                 .into_iter()
                 .enumerate()
-                .map(|(index, element)| self.lower(element, pointer(&at, index)))
+                .map(|(index, element)| {
+                    let (value, inner) = self.lower(element, &at.then(&index));
+                    place.children.push(inner);
+                    value
+                })
                 .collect(),
             Node::Object(entries) => {
-                let mut object = Map::new();
+                let mut object = Map::with_capacity(entries.len());
                 for (key, member) in entries {
-                    let member_at = pointer(&at, &key.value);
+                    let at = at.then(&key.value);
+                    let span = span(&key.referenced);
                     // What a repeated key holds is not read: everything in it would be a repetition as well.
-                    if self.key(&key, &member_at) {
-                        let value = self.lower(member, member_at);
-                        object.insert(key.value, value);
+                    if object.contains_key(&key.value) {
+                        let first = object.keys().position(|known| *known == key.value);
+                        let first = first.and_then(|first| place.children.get(first)?.key.clone());
+                        self.repeated(&key.value, span, first.unwrap_or_default(), &at);
+                        continue;
                     }
+                    self.key(&span, &at);
+                    let (value, inner) = self.lower(member, &at);
+                    place.children.push(Place {
+                        key: Some(span),
+                        ..inner
+                    });
+                    object.insert(key.value, value);
                 }
                 Value::Object(object)
             }
         };
-        self.values.insert(at, span);
-        value
+        (value, place)
     }
 
-    /// Notes where a key was written; whether it is the first of its name.
-    fn key(&mut self, key: &Spanned<String>, at: &str) -> bool {
-        let span = span(&key.referenced);
-        if let Some(first) = self.keys.get(at) {
-            self.findings.push(
-                Diagnostic::new(
-                    Code::DuplicateKey,
-                    format!("key `{}` appears twice", key.value),
-                    self.label(span, "again here"),
-                )
-                .at(at)
-                .also(self.label(first.clone(), "first here"))
-                .help("remove one of the two"),
-            );
-            return false;
-        }
-        let raw = self.file.slice(&span);
+    fn repeated(&mut self, key: &str, span: Span, first: Span, at: &Trail<'_>) {
+        self.findings.push(
+            Diagnostic::new(
+                Code::DuplicateKey,
+                format!("key `{key}` appears twice"),
+                self.label(span, "again here"),
+            )
+            .at(at.pointer())
+            .also(self.label(first, "first here"))
+            .help("remove one of the two"),
+        );
+    }
+
+    fn key(&mut self, span: &Span, at: &Trail<'_>) {
+        let raw = self.file.slice(span);
         if is_not_text(raw) {
             self.findings.push(
                 Diagnostic::new(
@@ -253,20 +284,19 @@ impl Reading<'_> {
                     format!("key `{raw}` is not text"),
                     self.label(span.clone(), "a key must be text"),
                 )
-                .at(at)
+                .at(at.pointer())
                 .help(format!("put it in quotes: `\"{raw}\"`")),
             );
         } else {
-            self.scalar(&span, at);
+            self.scalar(span, at);
         }
-        self.keys.insert(at.to_owned(), span);
-        true
     }
 
-    fn scalar(&mut self, span: &Span, at: &str) {
+    fn scalar(&mut self, span: &Span, at: &Trail<'_>) {
         let raw = self.file.slice(span);
         if let Some(why) = ambiguity(raw) {
-            self.doubtful.insert(at.to_owned());
+            let at = at.pointer();
+            self.doubtful.insert(at.clone());
             self.findings.push(
                 Diagnostic::new(
                     Code::AmbiguousScalar,
@@ -275,8 +305,8 @@ impl Reading<'_> {
                 )
                 .at(at)
                 .help(match raw.to_ascii_lowercase().as_str() {
-                    "yes" | "on" | "y" => format!("write `\"{raw}\"` for the text, or `true`"),
-                    "no" | "off" | "n" => format!("write `\"{raw}\"` for the text, or `false`"),
+                    "yes" | "on" => format!("write `\"{raw}\"` for the text, or `true`"),
+                    "no" | "off" => format!("write `\"{raw}\"` for the text, or `false`"),
                     _ => format!("write `\"{raw}\"` for the text, or a plain decimal number"),
                 }),
             );
@@ -300,15 +330,17 @@ fn span(location: &Location) -> Span {
 
 /// Why readers of YAML disagree about an unquoted scalar, if they do.
 ///
-/// Source: YAML 1.1's types `bool`, `int` and `float`, against the core schema of YAML 1.2.
+/// Source: YAML 1.1's types `bool`, `int` and `float`, against the core schema of YAML 1.2. The letters `y` and `n` are
+/// left out: 1.1 lists them, and no reader in use takes them for booleans, while columns and options are named so.
 fn ambiguity(raw: &str) -> Option<&'static str> {
     let unsigned = raw.strip_prefix(['-', '+']).unwrap_or(raw);
     let digits =
         |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
     let starts_with_digit = unsigned.starts_with(|c: char| c.is_ascii_digit());
     match raw {
-        "y" | "Y" | "yes" | "Yes" | "YES" | "n" | "N" | "no" | "No" | "NO" | "on" | "On" | "ON" | "off"
-        | "Off" | "OFF" => Some("a boolean in YAML 1.1, a text in YAML 1.2"),
+        "yes" | "Yes" | "YES" | "no" | "No" | "NO" | "on" | "On" | "ON" | "off" | "Off" | "OFF" => {
+            Some("a boolean in YAML 1.1, a text in YAML 1.2")
+        }
         _ if unsigned.starts_with("0o") && digits(&unsigned[2..]) => {
             Some("an octal number in YAML 1.2, a text in YAML 1.1")
         }

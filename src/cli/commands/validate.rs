@@ -102,7 +102,7 @@ impl Validate {
             findings.extend(checked.findings.into_iter().filter(is_shown));
             if !self.offline {
                 let mappings = checked.value.unwrap_or_default();
-                let live = context::block_on(live::postgres_findings(project, &profile, &mappings))??;
+                let live = context::block_on(live::findings(project, &profile, &mappings))?;
                 let about_project = |finding: &Diagnostic| {
                     finding.primary.file.path == project.document.file.path || is_shown(finding)
                 };

@@ -7,13 +7,39 @@ use time::format_description::well_known::Rfc3339;
 use crate::journal::{AuditEntry, Kept};
 use crate::mapping::Predicate;
 use crate::schema::TableSchema;
-use crate::schema::table::Generated;
+use crate::schema::table::{Column, Generated};
 
 use super::super::PostgresError;
 use super::super::sql::Statement;
 
 /// Who the application's log says did it.
 const ACTOR: &str = "frames-sync";
+
+/// The names that say something to us.
+const KNOWN: [&str; 12] = [
+    "actor",
+    "actor_id",
+    "user_id",
+    "action",
+    "entity_type",
+    "entity_id",
+    "university_id",
+    "payload_before",
+    "payload_after",
+    "timestamp",
+    "created_at",
+    "meta",
+];
+
+/// The columns of a table that copies of audit entries fill.
+pub(in crate::postgres) fn audit_columns(table: &TableSchema) -> Vec<&Column> {
+    table
+        .columns
+        .iter()
+        .filter(|column| matches!(column.generated, Generated::Never | Generated::IdentityByDefault))
+        .filter(|column| KNOWN.contains(&column.name.as_str()))
+        .collect()
+}
 
 /// The table, and which of its columns we know how to fill.
 #[derive(Clone, Debug)]
@@ -33,11 +59,8 @@ impl AuditCopy {
         entry: &AuditEntry,
         scope: Option<&Predicate>,
     ) -> Result<(), PostgresError> {
-        let values: Vec<(&str, Option<String>)> = self
-            .table
-            .columns
-            .iter()
-            .filter(|column| matches!(column.generated, Generated::Never | Generated::IdentityByDefault))
+        let values: Vec<(&str, Option<String>)> = audit_columns(&self.table)
+            .into_iter()
             .filter_map(|column| Some((column.name.as_str(), content(&column.name, entry, scope)?)))
             .collect();
         if values.is_empty() {

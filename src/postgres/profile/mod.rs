@@ -18,6 +18,7 @@ mod store;
 mod write;
 
 use audit_copy::AuditCopy;
+pub(super) use audit_copy::audit_columns;
 
 /// The table of one entity, as far as the profile may see it.
 #[derive(Clone, Debug)]

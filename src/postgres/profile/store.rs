@@ -35,6 +35,16 @@ macro_rules! in_transaction {
     };
 }
 
+impl ProfileDatabase {
+    /// Who works on the profile at present, and until when unless renewed.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn lease(&self) -> Result<Option<(String, OffsetDateTime)>, StoreError> {
+        in_transaction!(self, "read the lease", |connection| self.state.holder(connection)).await
+    }
+}
+
 impl Store for ProfileDatabase {
     fn acquire<'a>(
         &'a self,
@@ -114,6 +124,16 @@ impl Store for ProfileDatabase {
     ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
         in_transaction!(self, "read links", |connection| {
             self.state.links_due(connection, entity, now, limit)
+        })
+    }
+
+    fn links_troubled<'a>(
+        &'a self,
+        entity: &'a str,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
+        in_transaction!(self, "read links", |connection| {
+            self.state.links_troubled(connection, entity, limit)
         })
     }
 

@@ -1,12 +1,13 @@
-//! The live layers of `validate`: reads both sides for a profile, and holds its mappings against them.
+//! The database's half: tables and what they hold, against the mappings.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use sqlx::PgPool;
 
-use super::Failure;
-use super::error::with_causes;
+use super::{document, setting};
+use crate::cli::error::with_causes;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::mapping::{LiveTable, Mapping, check_table, columns_of_interest};
 use crate::postgres::facts::Sample;
@@ -15,7 +16,6 @@ use crate::postgres::{
 };
 use crate::project::{Profile, Project};
 use crate::schema::{TableName, TableSchema};
-use crate::yaml::{Document, pointer};
 
 /// Rows looked at for what columns hold. Enough to meet every option of a real table, and a second at most.
 const SAMPLE: Sample = Sample {
@@ -23,34 +23,18 @@ const SAMPLE: Sample = Sample {
     distinct: 200,
 };
 
-/// Holds a profile's mappings against its database.
-///
-/// A profile whose `database_url` is not set was reported with the profile, and has nothing to be held against.
-pub(super) async fn postgres_findings(
-    project: &Project,
-    profile: &Profile,
-    mappings: &[Mapping],
-) -> Result<Vec<Diagnostic>, Failure> {
-    let Some(url) = &profile.database_url else {
-        return Ok(Vec::new());
-    };
+/// Reaches a profile's database, with little patience.
+pub(crate) async fn reach(url: &SecretString) -> Result<PgPool, PostgresError> {
     let options = ConnectOptions {
         max_connections: 2,
         acquire_timeout: Duration::from_secs(10),
         ..ConnectOptions::default()
     };
-    let asked = async {
-        let pool = connect(url, &options).await?;
-        let findings = check(&pool, project, mappings).await;
-        pool.close().await;
-        findings
-    };
-    Ok(asked
-        .await
-        .unwrap_or_else(|error| vec![unreachable(project, profile, &error)]))
+    connect(url, &options).await
 }
 
-async fn check(
+/// Holds a profile's mappings against its database.
+pub(super) async fn findings(
     pool: &PgPool,
     project: &Project,
     mappings: &[Mapping],
@@ -99,27 +83,13 @@ async fn check(
     Ok(findings)
 }
 
-fn document<'a>(project: &'a Project, mapping: &Mapping) -> Option<&'a Document> {
-    project
-        .files
-        .iter()
-        .filter_map(|file| file.parsed.as_ref())
-        .find(|parsed| parsed.written.entity.0 == mapping.entity)
-        .map(|parsed| &parsed.document)
-}
-
-fn unreachable(project: &Project, profile: &Profile, error: &PostgresError) -> Diagnostic {
-    let own = format!("{}/database_url", pointer("/profiles", &profile.name));
-    let at = if project.document.has(&own) {
-        own
-    } else {
-        "/defaults/database_url".to_owned()
-    };
+/// The database could not be asked.
+pub(super) fn unreachable(project: &Project, profile: &Profile, error: &PostgresError) -> Diagnostic {
     project
         .document
         .value_finding(
             Code::DatabaseUnreachable,
-            &at,
+            &setting(project, profile, "database_url"),
             format!("profile `{}`: {}", profile.name, with_causes(error)),
             "could not be asked",
         )
