@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
@@ -178,7 +179,9 @@ impl Session {
             .await
             .map_err(|error| postgres(&error))?;
         // The token is tried before anything is made in the database.
+        let asked = Instant::now();
         let me = client.me().await.map_err(|error| notion(&error))?;
+        let answered = Instant::now();
         let has_state = if may_write {
             migrate_state(&pool, &profile.state_schema)
                 .await
@@ -192,11 +195,13 @@ impl Session {
         };
         let tables = tables(&pool, &profile, &mappings).await?;
         let database = Arc::new(profile_database(&pool, &profile, &mappings, &tables)?);
-        let clock = Arc::new(
-            DatabaseClock::measure(&pool)
-                .await
-                .map_err(|error| postgres(&error))?,
-        );
+        let mut clock = DatabaseClock::measure(&pool)
+            .await
+            .map_err(|error| postgres(&error))?;
+        if let Some(date) = client.usage().answered_at {
+            clock = clock.with_notion(date, asked, answered);
+        }
+        let clock = Arc::new(clock);
         let session = Self {
             holder: format!("{}-{}", std::process::id(), Uuid::new_v4()),
             bot: me.id.clone(),

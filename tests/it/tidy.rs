@@ -245,9 +245,7 @@ fn pure_modules_do_no_io_and_depend_on_no_order_by_chance() {
 
 #[test]
 fn only_the_adapters_speak_their_protocols() {
-    let homes = [
-        ("sqlx::", &["postgres", "store", "cluster", "demo", "cli"][..]),
-    ];
+    let homes = [("sqlx::", &["postgres", "store", "cluster", "demo", "cli"][..])];
     let mut failures = Vec::new();
     for source in sources() {
         for (word, homes) in homes {
