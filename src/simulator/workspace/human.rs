@@ -197,6 +197,7 @@ impl Workspace {
     pub fn purge(&mut self, page: Uuid) {
         self.set_trash(page, self.person, true);
         self.pages.remove(&page);
+        self.kept_order = None;
         self.lagging.remove(&page);
     }
 
@@ -236,6 +237,7 @@ impl Workspace {
     }
 
     fn property_mut(&mut self, data_source: Uuid, name: &str) -> Answered<&mut Property> {
+        self.kept_order = None;
         let found = self
             .data_sources
             .get_mut(&data_source)
@@ -426,6 +428,7 @@ impl Workspace {
 
     /// Takes a page, database or data source away from every connection.
     pub fn unshare(&mut self, id: Uuid) {
+        self.kept_order = None;
         for connection in &mut self.connections {
             connection.shared.remove(&id);
             connection.withheld.insert(id);
@@ -434,6 +437,7 @@ impl Workspace {
 
     /// Shares a page, database or data source with every connection.
     pub fn share(&mut self, id: Uuid) {
+        self.kept_order = None;
         for connection in &mut self.connections {
             connection.withheld.remove(&id);
             connection.shared.insert(id);
@@ -442,6 +446,7 @@ impl Workspace {
 
     /// Takes a thing away from one connection.
     pub fn unshare_from(&mut self, token: &str, id: Uuid) {
+        self.kept_order = None;
         for connection in self
             .connections
             .iter_mut()

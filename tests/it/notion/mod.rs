@@ -1,8 +1,10 @@
 //! The Notion client, as its callers and its wire see it.
 
 mod bad_answers;
+mod content;
 mod experiments;
 mod listing;
+mod pages;
 mod script;
 mod setup;
 mod throttling;
