@@ -39,11 +39,14 @@ impl Notion {
 
     /// Creates the rows of a range, in order on each connection.
     async fn fill(&self, home: &Value, rows: std::ops::Range<usize>) -> Outcome<()> {
-        let lanes = (0..CONNECTIONS).map(|lane| async move {
-            for row in rows.clone().skip(lane).step_by(CONNECTIONS) {
-                self.post("/v1/pages", &page(home, row)).await?;
+        let lanes = (0..CONNECTIONS).map(|lane| {
+            let rows = rows.clone().skip(lane).step_by(CONNECTIONS);
+            async move {
+                for row in rows {
+                    self.post("/v1/pages", &page(home, row)).await?;
+                }
+                Ok::<(), Box<dyn Error>>(())
             }
-            Ok::<(), Box<dyn Error>>(())
         });
         try_join_all(lanes).await?;
         Ok(())
@@ -98,7 +101,7 @@ fn page(home: &Value, row: usize) -> Value {
             "Notes": {"rich_text": text(format!("Row {} of them", row.wrapping_mul(2_654_435_761) % 1_000_003))},
             "Email": {"email": format!("student{row}@example.edu")},
             "Credits": {"number": row % 180},
-            "State": {"select": {"name": ["active", "left", "on leave"][row % 3]}},
+            "State": {"select": {"name": (["active", "left", "on leave"][row % 3])}},
             "Skills": {"multi_select": [{"name": "welding"}, {"name": "CAD"}]},
             "Joined": {"date": {"start": format!("2026-{:02}-{:02}", 1 + row % 12, 1 + row % 28)}},
             "Lead": {"checkbox": row % 10 == 0},
