@@ -91,6 +91,11 @@ impl Workspace {
         Some(value[kind].clone())
     }
 
+    /// A page's title without formats; `None` where there is no such page.
+    pub fn title(&self, page: Uuid) -> Option<String> {
+        self.pages.get(&page).map(super::state::Page::title)
+    }
+
     fn everything(&self) -> Caller {
         Caller {
             connection: super::PERSON,

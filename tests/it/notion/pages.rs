@@ -249,7 +249,7 @@ async fn what_is_created_reads_back_is_found_by_its_key_and_changes_by_property(
     let (found, _) = school
         .list(&PageQuery::WithPostgresId("student_1".to_owned()))
         .await;
-    assert_eq!(found, [made.clone()]);
+    assert_eq!(found, std::slice::from_ref(&made));
     let (none, _) = school
         .list(&PageQuery::WithPostgresId("student".to_owned()))
         .await;
