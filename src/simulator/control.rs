@@ -1,4 +1,5 @@
-//! `/_simulator/…`: what other processes do to a running simulator. JSON in and out; no token is asked for.
+//! `/_simulator/…`: what other processes do to a running simulator. JSON in and out; no token is asked for, and requests
+//! that a web page of another site makes are answered 403.
 //!
 //! | Request | Does |
 //! | --- | --- |

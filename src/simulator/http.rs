@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, FromRequest, Multipart, Request as HttpRequest, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Multipart, Request as HttpRequest, State};
 use axum::response::Response;
 use futures_util::stream;
 use http::{HeaderName, HeaderValue, header};
@@ -23,8 +23,10 @@ use super::record::{Exchange, Recording};
 use super::service::{Delivery, Manner, Service};
 use super::sever::{Sever, SeverableListener};
 use super::webhook::WebhookFaults;
-use super::workspace::{Answer, Capabilities, Content, Payload, Request, Seed, UploadedPart, Workspace};
-use super::{control, page};
+use super::workspace::{
+    Answer, Capabilities, Content, JSON_TYPE, Payload, Request, Seed, UploadedPart, Workspace, written,
+};
+use super::{control, page, site};
 
 /// How to start a [`Simulator`].
 #[derive(Clone, Debug, Default)]
@@ -238,7 +240,11 @@ async fn serve(listener: tokio::net::TcpListener, service: Shared, stopped: watc
     let app = Router::new()
         .merge(page::routes())
         .nest("/_simulator", control::routes())
+        // The API itself asks for a token, which no other site's page has.
+        .layer(axum::middleware::from_fn(site::refuse_other_sites))
         .fallback(answer)
+        // Else forms end at 2 MB; the limit is `MAX_REQUEST_BYTES`.
+        .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(&service));
     let make = app.into_make_service_with_connect_info::<Sever>();
     let mut stop = stopped.clone();
@@ -419,10 +425,7 @@ pub(crate) fn query_of(query: &str) -> Vec<(String, String)> {
 /// An answer as HTTP; `cut` ends the connection halfway through the body.
 pub(crate) fn render(answer: Answer, cut: bool) -> Response {
     let (content_type, bytes) = match answer.content {
-        Content::Json(body) => (
-            "application/json; charset=utf-8".to_owned(),
-            Bytes::from(body.to_string()),
-        ),
+        Content::Json(body) => (JSON_TYPE.to_owned(), Bytes::from(written(&body))),
         Content::Html(page) => ("text/html; charset=utf-8".to_owned(), Bytes::from(page)),
         Content::File { content_type, bytes } => (content_type, Bytes::from(bytes)),
     };

@@ -27,6 +27,7 @@ mod rate;
 mod record;
 mod service;
 mod sever;
+mod site;
 pub mod table;
 mod webhook;
 pub mod workspace;

@@ -7,7 +7,9 @@ use super::fault::{self, Applied, Arrival, Effect, FaultPlan};
 use super::rate::{RateLimits, Windows};
 use super::record::{Exchange, Recorder, Recording};
 use super::webhook::Webhooks;
-use super::workspace::{Answer, Content, Moment, Payload, Request, Seed, Workspace, endpoint_of};
+use super::workspace::{
+    Answer, Content, JSON_TYPE, Moment, Payload, Request, Seed, Workspace, endpoint_of, written,
+};
 
 /// Everything behind the socket.
 #[derive(Debug)]
@@ -90,14 +92,22 @@ impl Service {
             is_write: request.is_write(),
             connection,
         };
-        let delivery = self.decide(&request, arrival);
+        let mut delivery = self.decide(&request, arrival);
         if self.recorder.keeps_bodies() {
             match &request.payload {
                 Payload::Json(bytes) => exchange.request_body = String::from_utf8_lossy(bytes).into_owned(),
                 Payload::Part(_) | Payload::Nothing => {}
             }
-            (exchange.content_type, exchange.response_body) = match &delivery.answer.content {
-                Content::Json(body) => ("application/json".to_owned(), body.to_string()),
+            let content = &mut delivery.answer.content;
+            (exchange.content_type, exchange.response_body) = match content {
+                Content::Json(body) => {
+                    // Written once, for the record and for the socket.
+                    let text = written(body);
+                    let bytes = text.clone().into_bytes();
+                    let content_type = JSON_TYPE.to_owned();
+                    *content = Content::File { content_type, bytes };
+                    ("application/json".to_owned(), text)
+                }
                 Content::Html(page) => ("text/html".to_owned(), page.clone()),
                 Content::File { content_type, .. } => (content_type.clone(), String::new()),
             };

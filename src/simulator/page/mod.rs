@@ -103,7 +103,7 @@ fn table(workspace: &Workspace, id: Uuid, title: &str) -> Option<Json> {
         pages
             .iter()
             .take(MOST_ROWS)
-            .filter_map(|page| row(&workspace.page_object(*page)?, &columns))
+            .filter_map(|page| row(workspace, &workspace.page_object(*page)?, &columns))
             .collect()
     };
     let icon = source["icon"]["emoji"].as_str().unwrap_or_default();
@@ -113,19 +113,19 @@ fn table(workspace: &Workspace, id: Uuid, title: &str) -> Option<Json> {
     }))
 }
 
-fn row(page: &Json, columns: &[Json]) -> Option<Json> {
+fn row(workspace: &Workspace, page: &Json, columns: &[Json]) -> Option<Json> {
     let cells: Vec<Json> = columns
         .iter()
         .map(|column| {
             let name = column["name"].as_str().unwrap_or_default();
-            cell(column, &page["properties"][name])
+            cell(workspace, column, &page["properties"][name])
         })
         .collect();
     Some(json!({"id": page["id"].as_str()?, "cells": cells}))
 }
 
 /// How a cell is edited, and the text or chips it shows.
-fn cell(column: &Json, property: &Json) -> Json {
+fn cell(workspace: &Workspace, column: &Json, property: &Json) -> Json {
     let kind = property["type"].as_str().unwrap_or_default();
     let value = &property[kind];
     let text = |value: &Json| match value {
@@ -150,11 +150,11 @@ fn cell(column: &Json, property: &Json) -> Json {
         "select" | "status" => ("choice", text(&value["name"]), json!([value])),
         "multi_select" => ("choices", joined("name").join(", "), value.clone()),
         "people" | "files" => ("none", joined("name").join(", "), json!([])),
-        "relation" => (
-            "none",
-            format!("{} linked", value.as_array().map_or(0, Vec::len)),
-            json!([]),
-        ),
+        "relation" => {
+            let linked = joined("id").into_iter().filter_map(|id| id.parse::<Uuid>().ok());
+            let titles: Vec<String> = linked.filter_map(|id| workspace.title(id)).collect();
+            ("none", titles.join(", "), json!([]))
+        }
         "formula" | "rollup" => {
             let inner = value["type"].as_str().unwrap_or_default();
             ("none", text(&value[inner]), json!([]))

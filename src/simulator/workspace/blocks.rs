@@ -10,7 +10,7 @@ use super::query::{Batch, Cut, list_json};
 use super::read::user_reference;
 use super::refusal::{Answered, Refusal};
 use super::rich_text;
-use super::state::{Block, Parent};
+use super::state::{Block, Parent, Stamps};
 use super::{Caller, Request, Version, Workspace};
 
 /// A checked block that is not in the workspace yet.
@@ -216,39 +216,89 @@ impl Workspace {
         Ok((Parent::Block(id), self.block(caller, id)?.children.clone()))
     }
 
-    fn block_json(&self, caller: Caller, block: &Block) -> Json {
+    /// Anything as the block that it is; `body` is its type and what stands under that key.
+    fn block_object(
+        &self,
+        caller: Caller,
+        (id, parent): (Uuid, Parent),
+        stamps: Stamps,
+        children: &[Uuid],
+        body: (&str, Json),
+    ) -> Json {
+        let has_children = children.iter().any(|id| self.is_shown(caller, *id));
         let mut object = json!({
-            "object": "block", "id": block.id, "parent": self.parent_json(block.parent),
-            "created_time": block.stamps.created.iso(), "last_edited_time": block.stamps.edited.iso(),
-            "created_by": user_reference(block.stamps.creator), "last_edited_by": user_reference(block.stamps.editor),
-            "has_children": block.children.iter().any(|id| self.blocks.get(id).is_some_and(|child| !child.in_trash)),
-            "type": block.kind,
+            "object": "block", "id": id, "parent": self.parent_json(parent),
+            "created_time": stamps.created.iso(), "last_edited_time": stamps.edited.iso(),
+            "created_by": user_reference(stamps.creator), "last_edited_by": user_reference(stamps.editor),
+            "has_children": has_children, "type": body.0,
         });
-        self.trash_flags(caller, &mut object, self.is_trashed(block.id));
-        object[&block.kind] = block.content.clone();
+        self.trash_flags(caller, &mut object, self.is_trashed(id));
+        object[body.0] = body.1;
         object
     }
 
-    /// A page seen as the block that it is.
-    fn page_block_json(&self, caller: Caller, id: Uuid) -> Answered<Json> {
-        let page = self
-            .page(caller, id)
-            .map_err(|_| self.missing(caller, "block", id))?;
-        let mut object = json!({
-            "object": "block", "id": id, "parent": self.parent_json(page.parent),
-            "created_time": page.stamps.created.iso(), "last_edited_time": page.stamps.edited.iso(),
-            "created_by": user_reference(page.stamps.creator), "last_edited_by": user_reference(page.stamps.editor),
-            "has_children": !page.children.is_empty(), "type": "child_page", "child_page": {"title": page.title()},
-        });
-        self.trash_flags(caller, &mut object, self.is_trashed(id));
-        Ok(object)
+    fn block_json(&self, caller: Caller, block: &Block) -> Json {
+        let body = (block.kind.as_str(), block.content.clone());
+        self.block_object(
+            caller,
+            (block.id, block.parent),
+            block.stamps,
+            &block.children,
+            body,
+        )
+    }
+
+    /// A page or database seen as the block that it is; `None` where it is neither.
+    fn child_block_json(&self, caller: Caller, id: Uuid) -> Option<Json> {
+        if let Some(page) = self.pages.get(&id) {
+            let body = ("child_page", json!({ "title": page.title() }));
+            return Some(self.block_object(caller, (id, page.parent), page.stamps, &page.children, body));
+        }
+        let database = self.databases.get(&id)?;
+        let body = (
+            "child_database",
+            json!({ "title": rich_text::text_of(&database.title) }),
+        );
+        Some(self.block_object(caller, (id, database.parent), database.stamps, &[], body))
+    }
+
+    /// Whether a child is among those listed: in sight, and not in the trash.
+    fn is_shown(&self, caller: Caller, id: Uuid) -> bool {
+        let is_live = match (self.blocks.get(&id), self.pages.get(&id), self.databases.get(&id)) {
+            (Some(block), ..) => !block.in_trash,
+            (_, Some(page), _) => !page.in_trash,
+            (.., Some(database)) => !database.in_trash,
+            _ => false,
+        };
+        is_live && self.is_visible(caller.connection, id)
+    }
+
+    /// Erases a page's text; pages and databases on it are things of their own, and stay.
+    pub(super) fn erase_blocks(&mut self, page: Uuid, author: Uuid) {
+        let children = self.pages.get(&page).map(|page| page.children.clone());
+        let mut kept = children.unwrap_or_default();
+        kept.retain(|child| !self.blocks.contains_key(child));
+        self.edit_page(page, author, |page| page.children = kept);
+    }
+
+    /// Hangs a page or database below what it now lies in.
+    pub(super) fn hang(&mut self, id: Uuid, from: Option<Parent>, to: Parent) {
+        if let Some(children) = from.and_then(|from| self.children_mut(from)) {
+            children.retain(|child| *child != id);
+        }
+        if let Some(children) = self.children_mut(to) {
+            children.push(id);
+        }
     }
 
     pub(super) fn get_block(&self, caller: Caller, id: Uuid) -> Answered<Json> {
-        if self.pages.contains_key(&id) {
-            return self.page_block_json(caller, id);
+        if !self.is_visible(caller.connection, id) {
+            return Err(self.missing(caller, "block", id));
         }
-        Ok(self.block_json(caller, self.block(caller, id)?))
+        match self.child_block_json(caller, id) {
+            Some(object) => Ok(object),
+            None => Ok(self.block_json(caller, self.block(caller, id)?)),
+        }
     }
 
     pub(super) fn update_block(&mut self, caller: Caller, id: Uuid, body: &Body<'_>) -> Answered<Json> {
@@ -278,21 +328,18 @@ impl Workspace {
         self.get_block(caller, id)
     }
 
-    /// Trashes a block; a page is a block, so pages too.
+    /// Trashes a block; pages and databases are blocks, so those too.
     pub(super) fn delete_block(&mut self, caller: Caller, id: Uuid) -> Answered<Json> {
-        if self.pages.contains_key(&id) {
-            self.page_block_json(caller, id)?;
-            if self.is_trashed(id) {
-                return Err(Refusal::archived());
-            }
-            self.set_trash(id, caller.bot, true);
-            return self.page_block_json(caller, id);
-        }
-        self.block(caller, id)?;
+        self.get_block(caller, id)?;
         if self.is_trashed(id) {
             return Err(Refusal::archived());
         }
-        if let Some(block) = self.blocks.get_mut(&id) {
+        if self.pages.contains_key(&id) {
+            self.set_trash(id, caller.bot, true);
+        } else if let Some(database) = self.databases.get_mut(&id) {
+            database.in_trash = true;
+            self.emit("database.deleted", ("database", id), caller.bot, json!({}));
+        } else if let Some(block) = self.blocks.get_mut(&id) {
             block.in_trash = true;
         }
         self.get_block(caller, id)
@@ -301,10 +348,15 @@ impl Workspace {
     pub(super) fn list_children(&self, caller: Caller, id: Uuid, request: &Request) -> Answered<Json> {
         let (_, children) = self.container(caller, id)?;
         let blocks: Vec<Json> = children
-            .iter()
-            .filter_map(|child| self.blocks.get(child))
-            .filter(|child| !child.in_trash)
-            .map(|child| self.block_json(caller, child))
+            .into_iter()
+            .filter(|child| self.is_shown(caller, *child))
+            .filter_map(|child| {
+                let block = self
+                    .blocks
+                    .get(&child)
+                    .map(|block| self.block_json(caller, block));
+                block.or_else(|| self.child_block_json(caller, child))
+            })
             .collect();
         Ok(list_json(
             "block",

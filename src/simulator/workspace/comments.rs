@@ -45,8 +45,10 @@ impl Workspace {
             None => json!({"type": "integration", "resolved_name": bot}),
         };
         let (id, fresh) = (self.seed.uuid(), self.seed.uuid());
+        self.last_sequence += 1;
         let comment = Comment {
             id,
+            sequence: self.last_sequence,
             parent,
             discussion: discussion.unwrap_or(fresh),
             stamps: self.stamps(caller.bot),
@@ -127,10 +129,15 @@ impl Workspace {
         if !self.is_visible(caller.connection, wanted) {
             return Err(self.missing(caller, "block", wanted));
         }
-        let comments: Vec<Json> = self
+        let mut comments: Vec<&Comment> = self
             .comments
             .values()
             .filter(|comment| matches!(comment.parent, Parent::Page(id) | Parent::Block(id) if id == wanted))
+            .collect();
+        // Oldest first (reference/list-comments).
+        comments.sort_unstable_by_key(|comment| comment.sequence);
+        let comments: Vec<Json> = comments
+            .into_iter()
             .map(|comment| Self::comment_json(comment, self.parent_json(comment.parent)))
             .collect();
         Ok(list_json(

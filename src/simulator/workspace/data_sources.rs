@@ -361,6 +361,7 @@ impl Workspace {
 
     /// Puts a checked schema in place, and fits what pages hold to it.
     pub(super) fn put_schema(&mut self, id: Uuid, schema: CheckedSchema) {
+        self.kept_order = None;
         for Mirror { target, mut property } in schema.mirrors {
             if let Config::Relation { data_source, .. } = &mut property.config {
                 *data_source = id;

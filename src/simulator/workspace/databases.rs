@@ -76,6 +76,7 @@ impl Workspace {
             found.description = description;
         }
         self.add_default_view(caller, id, data_source);
+        self.hang(id, None, parent);
         self.emit("database.created", ("database", id), caller.bot, json!({}));
         Ok(self.database_json(caller, self.database(caller, id)?))
     }
@@ -124,7 +125,8 @@ impl Workspace {
             keys.push("archived");
         }
         body.only(&keys)?;
-        let was_trashed = self.database(caller, id)?.in_trash;
+        let found = self.database(caller, id)?;
+        let (was_trashed, from) = (found.in_trash, found.parent);
         let trash = self.check_trash(caller, body)?;
         if self.is_trashed(id) && trash != Some(false) {
             return Err(Refusal::archived());
@@ -169,7 +171,8 @@ impl Workspace {
             };
             self.emit(kind, ("database", id), caller.bot, json!({}));
         }
-        if parent.is_some() {
+        if let Some(parent) = parent {
+            self.hang(id, Some(from), parent);
             self.emit("database.moved", ("database", id), caller.bot, json!({}));
         }
         Ok(self.database_json(caller, self.database(caller, id)?))

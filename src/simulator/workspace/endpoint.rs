@@ -77,6 +77,14 @@ pub enum Content {
     },
 }
 
+/// The content type of JSON answers.
+pub(crate) const JSON_TYPE: &str = "application/json; charset=utf-8";
+
+/// JSON as text, without the formatter that its `Display` goes through.
+pub(crate) fn written(body: &Json) -> String {
+    serde_json::to_string(body).expect("a JSON value has only text for keys")
+}
+
 impl Answer {
     /// An answer of the API; the request id goes into the body and the header.
     pub fn json(status: u16, mut body: Json, request_id: Uuid) -> Self {

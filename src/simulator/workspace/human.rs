@@ -91,6 +91,11 @@ impl Workspace {
         Some(value[kind].clone())
     }
 
+    /// A page's title without formats; `None` where there is no such page.
+    pub fn title(&self, page: Uuid) -> Option<String> {
+        self.pages.get(&page).map(super::state::Page::title)
+    }
+
     fn everything(&self) -> Caller {
         Caller {
             connection: super::PERSON,
@@ -197,6 +202,7 @@ impl Workspace {
     pub fn purge(&mut self, page: Uuid) {
         self.set_trash(page, self.person, true);
         self.pages.remove(&page);
+        self.kept_order = None;
         self.lagging.remove(&page);
     }
 
@@ -236,6 +242,7 @@ impl Workspace {
     }
 
     fn property_mut(&mut self, data_source: Uuid, name: &str) -> Answered<&mut Property> {
+        self.kept_order = None;
         let found = self
             .data_sources
             .get_mut(&data_source)
@@ -426,6 +433,7 @@ impl Workspace {
 
     /// Takes a page, database or data source away from every connection.
     pub fn unshare(&mut self, id: Uuid) {
+        self.kept_order = None;
         for connection in &mut self.connections {
             connection.shared.remove(&id);
             connection.withheld.insert(id);
@@ -434,6 +442,7 @@ impl Workspace {
 
     /// Shares a page, database or data source with every connection.
     pub fn share(&mut self, id: Uuid) {
+        self.kept_order = None;
         for connection in &mut self.connections {
             connection.withheld.remove(&id);
             connection.shared.insert(id);
@@ -442,6 +451,7 @@ impl Workspace {
 
     /// Takes a thing away from one connection.
     pub fn unshare_from(&mut self, token: &str, id: Uuid) {
+        self.kept_order = None;
         for connection in self
             .connections
             .iter_mut()

@@ -114,7 +114,7 @@ impl Workspace {
             "replace_content" => markdown = inner.need("new_str")?.text(usize::MAX)?.to_owned(),
             _ => return Err(inner.refuse("not present: the simulator does not know content ranges")),
         }
-        self.edit_page(id, caller.bot, |page| page.children.clear());
+        self.erase_blocks(id, caller.bot);
         self.add_blocks(Parent::Page(id), blocks_of(&markdown), None, caller.bot);
         self.emit(
             "page.content_updated",

@@ -45,7 +45,7 @@ pub use refusal::Refusal;
 pub use seed::Seed;
 pub use state::{Capabilities, Ignored, Limits, UserAccess};
 
-pub(crate) use endpoint::endpoint_of;
+pub(crate) use endpoint::{JSON_TYPE, endpoint_of, written};
 pub(crate) use seed::percent_decoded;
 pub(crate) use state::Event;
 
@@ -86,6 +86,7 @@ pub struct Workspace {
     lagging: BTreeMap<Uuid, Vec<(Moment, Option<Page>)>>,
     lag_ends: BTreeSet<(Moment, Uuid)>,
     shuffle_next_query: bool,
+    kept_order: Option<query::KeptOrder>,
     ignored: Vec<Ignored>,
     /// `None` while nobody listens.
     events: Option<Vec<Event>>,
@@ -145,6 +146,7 @@ impl Workspace {
             lagging: BTreeMap::new(),
             lag_ends: BTreeSet::new(),
             shuffle_next_query: false,
+            kept_order: None,
             ignored: Vec::new(),
             events: None,
             request_id: Uuid::nil(),
@@ -190,6 +192,7 @@ impl Workspace {
         self.now = now;
         while let Some((until, page)) = self.lag_ends.first().copied().filter(|(until, _)| *until <= now) {
             self.lag_ends.remove(&(until, page));
+            self.kept_order = None;
             if let Some(versions) = self.lagging.get_mut(&page) {
                 versions.retain(|(end, _)| *end > now);
                 if versions.is_empty() {
@@ -311,6 +314,7 @@ impl Workspace {
         values: BTreeMap<schema::PropertyId, Value>,
     ) {
         self.last_sequence += 1;
+        self.kept_order = None;
         let mut page = Page {
             id,
             sequence: self.last_sequence,
@@ -334,6 +338,7 @@ impl Workspace {
         }
         self.remember_for_index(id, None);
         self.pages.insert(id, page);
+        self.hang(id, None, parent);
         self.emit("page.created", ("page", id), author, json!({}));
     }
 
@@ -349,6 +354,7 @@ impl Workspace {
 
     /// As [`Self::edit_page`], without moving the stamps.
     fn rewrite_page(&mut self, id: Uuid, change: impl FnOnce(&mut Page)) {
+        self.kept_order = None;
         let Some(page) = self.pages.get(&id) else { return };
         let before = (!self.index_lag.is_zero()).then(|| page.clone());
         if before.is_some() {

@@ -270,7 +270,7 @@ impl Workspace {
             self.emit(kind, ("page", id), caller.bot, json!({}));
         }
         if erase == Some(true) {
-            self.edit_page(id, caller.bot, |page| page.children.clear());
+            self.erase_blocks(id, caller.bot);
         }
         if trash == Some(true) && !was_trashed {
             self.set_trash(id, caller.bot, true);
@@ -305,6 +305,7 @@ impl Workspace {
     /// The real rule is unverified (fact sheet, 3.6).
     pub(super) fn move_to(&mut self, id: Uuid, target: Parent, author: Uuid) {
         let Some(page) = self.pages.get(&id) else { return };
+        let from = page.parent;
         let mut kept = BTreeMap::new();
         if let Some(title) = page.values.get("title") {
             kept.insert(PropertyId::from("title"), title.clone());
@@ -385,6 +386,7 @@ impl Workspace {
             page.values = kept;
             page.number = number.unwrap_or_default();
         });
+        self.hang(id, Some(from), target);
         self.emit("page.moved", ("page", id), author, json!({}));
     }
 }

@@ -189,6 +189,16 @@ struct Found {
     incomplete: bool,
 }
 
+/// What the last sorted query found, kept for the batch after it. Whatever could change it forgets it.
+#[derive(Debug)]
+pub(super) struct KeptOrder {
+    list: u32,
+    connection: usize,
+    /// Filters such as `past_week` change with the day, counted in UTC.
+    day: i64,
+    pages: Vec<Uuid>,
+}
+
 impl Workspace {
     pub(super) fn query_data_source(
         &mut self,
@@ -246,6 +256,12 @@ impl Workspace {
         }
         let shuffled = std::mem::take(&mut self.shuffle_next_query);
         let start = batch.start(list)?;
+        let kept = self.kept_order.take().filter(|kept| {
+            (kept.list, kept.connection, kept.day) == (list, caller.connection, self.day())
+                && start.is_some()
+                && !shuffled
+        });
+        let mut keep = None;
         let home = self.data_source(caller, id)?;
         let nothing = wants_pages == Some("data_source") || self.is_trashed(id);
         let mut found = if nothing {
@@ -267,9 +283,28 @@ impl Workspace {
             };
             match query.natural_order(self).filter(|_| !shuffled) {
                 Some(order) => query.in_order(self, order),
-                None => query.sorted(self, shuffled),
+                None => {
+                    let pages = match kept {
+                        Some(kept) => kept.pages,
+                        None if shuffled => {
+                            let mut pages: Vec<Uuid> = query.rows(self).iter().map(|page| page.id).collect();
+                            pages.sort_unstable();
+                            pages
+                        }
+                        None => query.sorted(self),
+                    };
+                    let found = query.cut(self, &pages);
+                    keep = (found.next.is_some() && !shuffled).then(|| KeptOrder {
+                        list,
+                        connection: caller.connection,
+                        day: self.day(),
+                        pages,
+                    });
+                    found
+                }
             }
         };
+        self.kept_order = keep;
         if shuffled {
             self.seed.shuffle(&mut found.pages);
         }
@@ -310,7 +345,6 @@ impl Workspace {
         } else {
             parse_sorts(&Body::root(sorts), home)?
         };
-        let size = self.limits.query_results;
         let query = Query {
             caller,
             home,
@@ -319,9 +353,15 @@ impl Workspace {
             archived: false,
             list: 0,
             start: None,
-            size,
+            size: MAX_BATCH,
         };
-        Ok(query.sorted(self, false).pages)
+        let mut pages = query.sorted(self);
+        pages.truncate(self.limits.query_results);
+        Ok(pages)
+    }
+
+    fn day(&self) -> i64 {
+        self.now.0.div_euclid(24 * 60 * 60 * 1000)
     }
 
     /// A page as the query index knows it: behind while its last change has not been indexed yet.
@@ -470,81 +510,94 @@ impl Query<'_> {
         found
     }
 
-    /// All rows that pass, in the order asked for; positions are counted, so rows that move meanwhile repeat or skip.
-    fn sorted(&self, workspace: &Workspace, shuffled: bool) -> Found {
-        let mut rows: Vec<&Page> = self
-            .candidates(workspace)
-            .into_iter()
+    /// The rows that pass, in no order.
+    fn rows<'w>(&self, workspace: &'w Workspace) -> Vec<&'w Page> {
+        let mut ids = self.candidates();
+        if !workspace.lagging.is_empty() {
+            // What the indexes say of these is newer than what a query may know.
+            ids.extend(workspace.lagging.keys());
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        ids.into_iter()
             .filter_map(|id| workspace.indexed(id))
             .filter(|page| page.parent == Parent::DataSource(self.home.id) && !page.in_trash)
             .filter(|page| self.takes(workspace, page))
+            .collect()
+    }
+
+    /// The rows that pass, in the order asked for, then as they were made.
+    fn sorted(&self, workspace: &Workspace) -> Vec<Uuid> {
+        let rows = self.rows(workspace).into_iter();
+        let mut rows: Vec<(Vec<Option<SortKey>>, Place)> = rows
+            .map(|page| {
+                let keys = self.sorts.iter().map(|sort| self.key(workspace, page, &sort.by));
+                (keys.collect(), page.place())
+            })
             .collect();
-        if !shuffled {
-            rows.sort_by(|one, other| {
-                let order = self
-                    .sorts
-                    .iter()
-                    .map(|sort| self.compare(workspace, sort, one, other));
-                order
-                    .fold(Ordering::Equal, Ordering::then)
-                    .then_with(|| one.place().cmp(&other.place()))
-            });
-        }
+        rows.sort_unstable_by(|(one, one_place), (other, other_place)| {
+            let mut orders = self.sorts.iter().zip(one.iter().zip(other));
+            orders
+                .find_map(|(sort, (one, other))| {
+                    let order = match (one, other) {
+                        (Some(one), Some(other)) => {
+                            let order = one.partial_cmp(other).unwrap_or(Ordering::Equal);
+                            if sort.descending { order.reverse() } else { order }
+                        }
+                        (one, other) => one.is_none().cmp(&other.is_none()),
+                    };
+                    order.is_ne().then_some(order)
+                })
+                .unwrap_or_else(|| one_place.cmp(other_place))
+        });
+        rows.into_iter().map(|(_, place)| place.2).collect()
+    }
+
+    /// One batch of rows in order; positions are counted, so rows that move meanwhile repeat or skip.
+    fn cut(&self, workspace: &Workspace, pages: &[Uuid]) -> Found {
         let start = self
             .start
             .map_or(0, |cursor| cursor.given as usize)
-            .min(rows.len());
+            .min(pages.len());
         let cap = workspace.limits.query_results;
-        let end = (start + self.size).min(rows.len()).min(cap.max(start));
-        let more = end < rows.len();
+        let end = (start + self.size).min(pages.len()).min(cap.max(start));
+        let more = end < pages.len();
         let cursor = Cursor {
             list: self.list,
             given: end as u32,
             at: (end as u32, 0),
         };
         Found {
-            pages: rows[start..end].iter().map(|page| page.id).collect(),
+            pages: pages[start..end].to_vec(),
             next: (more && end < cap).then_some(cursor),
             incomplete: more && end >= cap,
         }
     }
 
-    fn candidates(&self, workspace: &Workspace) -> BTreeSet<Uuid> {
+    fn candidates(&self) -> Vec<Uuid> {
         let looked_up = self
             .filter
             .and_then(Filter::equality)
-            .and_then(|(property, key)| {
-                let index = self.home.rows.by_value.get(property)?;
-                // An empty text is no value, and no index entry.
-                (!key.is_empty()).then(|| index.get(&key).cloned().unwrap_or_default())
-            });
-        let places = looked_up.as_ref().unwrap_or(&self.home.rows.by_creation);
-        places
-            .iter()
-            .map(|place| place.2)
-            .chain(workspace.lagging.keys().copied())
-            .collect()
+            // An empty text is no value, and no index entry.
+            .filter(|(_, key)| !key.is_empty())
+            .and_then(|(property, key)| Some((self.home.rows.by_value.get(property)?, key)));
+        match looked_up {
+            Some((index, key)) => index
+                .get(&key)
+                .into_iter()
+                .flatten()
+                .map(|place| place.2)
+                .collect(),
+            None => self.home.rows.by_creation.iter().map(|place| place.2).collect(),
+        }
     }
 
-    fn compare(&self, workspace: &Workspace, sort: &Sort, one: &Page, other: &Page) -> Ordering {
-        let order = match &sort.by {
-            Key::Created => one.stamps.created.cmp(&other.stamps.created),
-            Key::Edited => one.stamps.edited.cmp(&other.stamps.edited),
-            Key::Property(id) => {
-                let keys = (
-                    self.sort_key(workspace, one, id),
-                    self.sort_key(workspace, other, id),
-                );
-                return match keys {
-                    (Some(one), Some(other)) => {
-                        let order = one.partial_cmp(&other).unwrap_or(Ordering::Equal);
-                        if sort.descending { order.reverse() } else { order }
-                    }
-                    (one, other) => one.is_none().cmp(&other.is_none()),
-                };
-            }
-        };
-        if sort.descending { order.reverse() } else { order }
+    fn key(&self, workspace: &Workspace, page: &Page, by: &Key) -> Option<SortKey> {
+        match by {
+            Key::Created => Some(SortKey::Number(page.stamps.created.0 as f64)),
+            Key::Edited => Some(SortKey::Number(page.stamps.edited.0 as f64)),
+            Key::Property(id) => self.sort_key(workspace, page, id),
+        }
     }
 
     fn sort_key(&self, workspace: &Workspace, page: &Page, id: &PropertyId) -> Option<SortKey> {

@@ -99,7 +99,7 @@ pub(crate) struct Stamps {
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
     pub(crate) id: Uuid,
-    /// Counts all pages of the workspace as they are made.
+    /// Counts all pages and comments of the workspace as they are made.
     pub(crate) sequence: u32,
     pub(crate) parent: Parent,
     pub(crate) stamps: Stamps,
@@ -242,6 +242,8 @@ pub(crate) struct Block {
 #[derive(Clone, Debug)]
 pub(crate) struct Comment {
     pub(crate) id: Uuid,
+    /// Counts with the pages, in the order made.
+    pub(crate) sequence: u32,
     pub(crate) parent: Parent,
     pub(crate) discussion: Uuid,
     pub(crate) stamps: Stamps,

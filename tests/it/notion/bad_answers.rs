@@ -128,6 +128,51 @@ async fn an_answer_without_end_is_cut_off() {
     assert_eq!(*count.lock().unwrap(), 1, "asking again would answer as much");
 }
 
+/// As many zero bytes, as gzip (RFC 1952) around one deflate block with fixed codes (RFC 1951, 3.2.6).
+fn gzip_of_zeros(length: usize) -> Vec<u8> {
+    let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let (mut byte, mut filled) = (0, 0);
+    let mut put = |bits: u32, count: u32| {
+        // Codes go in from their highest bit, each byte is filled from its lowest.
+        for index in (0..count).rev() {
+            byte |= ((bits >> index & 1) as u8) << filled;
+            filled += 1;
+            if filled == 8 {
+                file.push(byte);
+                (byte, filled) = (0, 0);
+            }
+        }
+    };
+    put(0b110, 3);
+    put(0b0011_0000, 8);
+    for _ in 0..length / 258 {
+        // 258 bytes again, from one byte back.
+        put(0b1100_0101, 8);
+        put(0, 5);
+    }
+    put(0, 7);
+    put(0, 8);
+    file
+}
+
+#[tokio::test]
+async fn a_small_answer_that_unpacks_to_a_huge_one_is_cut_off() {
+    let bomb = gzip_of_zeros(256 << 20);
+    assert!(bomb.len() < 2 << 20, "{}", bomb.len());
+    let (address, count) = serve(move |headers| {
+        assert!(headers["accept-encoding"].to_str().unwrap().contains("gzip"));
+        let headers = [
+            (header::CONTENT_TYPE, "application/json"),
+            (header::CONTENT_ENCODING, "gzip"),
+        ];
+        (headers, bomb.clone()).into_response()
+    })
+    .await;
+    let error = client(address).me().await.unwrap_err();
+    assert!(error.to_string().contains("larger than 32 MiB"), "{error}");
+    assert_eq!(*count.lock().unwrap(), 1);
+}
+
 #[tokio::test]
 async fn a_write_answered_by_truncated_json_is_unknown() {
     let (address, count) = serve(|_| {

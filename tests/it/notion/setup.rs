@@ -117,10 +117,13 @@ async fn what_an_interrupted_run_made_is_found_by_its_title() {
     let world = World::new();
     let mappings = frames();
     world.set_up(&mappings, &Known::default()).await.unwrap();
+    world.simulator.clear_exchanges();
     let all: Vec<&Mapping> = mappings.iter().collect();
     let surveyed = survey(&world.client, &world.parent, &all, &all, &Known::default())
         .await
         .unwrap();
+    // The page's blocks name every database, so nothing is searched for.
+    assert_eq!(world.simulator.request_counts().get("POST /v1/search"), None);
     for one in surveyed {
         assert_eq!(
             one.existing.map(|existing| existing.found_by),
@@ -255,4 +258,88 @@ async fn the_parent_page_may_not_be_a_database_nor_unshared() {
         .unwrap_err();
     assert!(matches!(error, SetupError::ParentPage { .. }));
     assert!(error.help().unwrap().contains("Connections"));
+}
+
+const COURSES: &str = "
+version: 1
+entity: courses
+table: public.courses
+key: id
+notion: { title: Courses }
+properties:
+  Name: { type: title, column: name }
+  Credits: { type: number, column: credits }
+";
+
+const STUDENTS: &str = "
+version: 1
+entity: students
+table: public.students
+key: id
+notion: { title: Students }
+properties:
+  Name: { type: title, column: name }
+  Number: { type: unique_id, prefix: ST }
+  State: { type: status, column: state, options: [applied, active, left] }
+  Joined: { type: date, column: joined }
+  Courses: { type: relation, column: course_ids, target: courses }
+  Load: { type: rollup, relation: Courses, property: Credits, function: sum }
+  Double: { type: formula, expression: 'prop(\"Load\") * 2' }
+views:
+  - { name: By day, type: calendar, group_by: Joined }
+  - { name: Cards, type: gallery }
+";
+
+#[tokio::test]
+async fn computed_properties_status_groups_and_every_kind_of_view_are_made_over_http() {
+    let world = World::new();
+    let mappings = [parsed("courses", COURSES), parsed("students", STUDENTS)];
+    let done = world.set_up(&mappings, &Known::default()).await.unwrap();
+    assert!(done.iter().all(|one| one.plan.conflicts.is_empty()));
+    let students = uuid::Uuid::parse_str(done[1].schema.id.as_str()).unwrap();
+    let courses = uuid::Uuid::parse_str(done[0].schema.id.as_str()).unwrap();
+    let page = world.simulator.workspace(|workspace| {
+        let course = |credits| json!({"Credits": {"number": credits}});
+        let courses = [3, 4].map(|credits| workspace.add_row(courses, &course(credits)).unwrap());
+        let related = json!({"Courses": {"relation": [{"id": courses[0]}, {"id": courses[1]}]}});
+        let page = workspace.add_row(students, &related).unwrap();
+        workspace.page_object(page).unwrap()
+    });
+    let properties = &page["properties"];
+    assert_eq!(
+        properties["Number"]["unique_id"],
+        json!({"prefix": "ST", "number": 1})
+    );
+    assert_eq!(properties["Load"]["rollup"]["number"], 7);
+    assert_eq!(properties["Double"]["formula"]["number"], 14);
+    let status = world
+        .simulator
+        .workspace(|workspace| workspace.data_source_object(students))
+        .unwrap();
+    let status = &status["properties"]["State"]["status"];
+    let grouped: usize = status["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| group["option_ids"].as_array().unwrap().len())
+        .sum();
+    assert_eq!(
+        (status["options"].as_array().unwrap().len(), grouped),
+        (3, 3),
+        "each option has a group"
+    );
+    let listed = world
+        .client
+        .list_views(&done[1].schema.database_id)
+        .await
+        .unwrap();
+    let mut kinds = Vec::new();
+    for view in listed {
+        let view = world.client.retrieve_view(&view.id).await.unwrap();
+        kinds.push((view.name.unwrap_or_default(), view.kind.unwrap_or_default()));
+    }
+    let has = |name: &str, kind: &str| kinds.contains(&(name.to_owned(), kind.to_owned()));
+    assert!(has("By day", "calendar") && has("Cards", "gallery"), "{kinds:?}");
+    let again = world.set_up(&mappings, &known(&done)).await.unwrap();
+    assert!(again.iter().all(|one| one.changes.is_empty()), "{again:?}");
 }

@@ -568,3 +568,107 @@ async fn blocks_comments_views_search_and_files_conform() {
     f.get(&format!("/v1/data_sources/{source}/templates")).await;
     f.conforms();
 }
+
+#[tokio::test]
+async fn pages_and_databases_are_blocks_of_the_page_that_they_lie_on() {
+    let f = Fixture::new();
+    let root = f.simulator.root_page_id;
+    let source = f.database("Students", json!({"Name": {"title": {}}})).await;
+    let schema = f.get(&format!("/v1/data_sources/{source}")).await;
+    let database = schema["parent"]["database_id"].as_str().unwrap().to_owned();
+    let page = json!({"parent": {"page_id": root}, "properties": {"title": {"title": text("Notes")}}});
+    let page = id(&f.post("/v1/pages", page).await);
+    let line = json!({"children": [{"paragraph": {"rich_text": text("hello")}}]});
+    f.patch(&format!("/v1/blocks/{root}/children"), line).await;
+    let on = async |parent: &str| -> Vec<(String, Json)> {
+        let children = f.get(&format!("/v1/blocks/{parent}/children")).await;
+        let children = children["results"].as_array().unwrap().clone();
+        let kind = |block: &Json| block["type"].as_str().unwrap().to_owned();
+        children
+            .iter()
+            .map(|block| (id(block), block[kind(block)].clone()))
+            .collect()
+    };
+    let root = root.to_string();
+    let blocks = on(&root).await;
+    assert_eq!(blocks[0], (database.clone(), json!({"title": "Students"})));
+    assert_eq!(blocks[1], (page.clone(), json!({"title": "Notes"})));
+    assert_eq!(blocks.len(), 3);
+    assert_eq!(
+        f.get(&format!("/v1/blocks/{database}")).await["type"],
+        "child_database"
+    );
+    assert_eq!(f.get(&format!("/v1/blocks/{root}")).await["has_children"], true);
+
+    // Moved, a database hangs where it now lies.
+    f.patch(
+        &format!("/v1/databases/{database}"),
+        json!({"parent": {"type": "page_id", "page_id": page}}),
+    )
+    .await;
+    assert_eq!(on(&page).await.len(), 1);
+    assert_eq!(on(&root).await.len(), 2);
+    // The trash hides both, and erasing text takes neither.
+    f.expect(200, "DELETE", &format!("/v1/blocks/{database}"), None)
+        .await;
+    assert_eq!(on(&page).await, []);
+    f.patch(&format!("/v1/databases/{database}"), json!({"in_trash": false}))
+        .await;
+    f.patch(&format!("/v1/pages/{page}"), json!({"erase_content": true}))
+        .await;
+    assert_eq!(on(&page).await.len(), 1);
+    f.simulator
+        .workspace(|workspace| workspace.unshare(database.parse().unwrap()));
+    assert_eq!(on(&page).await, []);
+    f.conforms();
+}
+
+#[tokio::test]
+async fn a_sorted_listing_is_read_on_in_its_order_and_sees_what_changed() {
+    let f = Fixture::new();
+    let source = f
+        .database(
+            "S",
+            json!({"Name": {"title": {}}, "N": {"number": {}}, "T": {"rich_text": {}}}),
+        )
+        .await;
+    for number in [3, 1, 2, 1] {
+        f.row(
+            &source,
+            json!({"N": {"number": number}, "T": {"rich_text": text(&format!("t{number}"))}}),
+        )
+        .await;
+    }
+    f.row(&source, json!({})).await;
+    let sorts = json!([
+        {"property": "N", "direction": "descending"},
+        {"timestamp": "created_time", "direction": "ascending"},
+    ]);
+    let numbers = |answer: &Json| -> Json {
+        let rows = answer["results"].as_array().unwrap();
+        rows.iter()
+            .map(|row| row["properties"]["N"]["number"].clone())
+            .collect()
+    };
+    let mut body = json!({"sorts": sorts, "page_size": 2});
+    let first = f.query(&source, body.clone()).await;
+    assert_eq!(numbers(&first), json!([3, 2]));
+    body["start_cursor"] = first["next_cursor"].clone();
+    let second = f.query(&source, body.clone()).await;
+    assert_eq!(numbers(&second), json!([1, 1]));
+    assert_eq!(
+        numbers(&f.query(&source, body.clone()).await),
+        json!([1, 1]),
+        "asked again"
+    );
+    let path = format!("/v1/pages/{}", id(&second["results"][0]));
+    f.patch(&path, json!({"properties": {"N": {"number": 0}}})).await;
+    assert_eq!(numbers(&f.query(&source, body.clone()).await), json!([1, 0]));
+    body["start_cursor"] = second["next_cursor"].clone();
+    assert_eq!(
+        numbers(&f.query(&source, body).await),
+        json!([null]),
+        "the empty come last"
+    );
+    f.conforms();
+}

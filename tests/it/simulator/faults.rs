@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use frames_sync::simulator::{Applied, Effect, Fault, RateLimits, Trigger};
+use frames_sync::simulator::{
+    Applied, Clock, Effect, Fault, Moment, Options, RateLimits, Recording, Trigger,
+};
 use serde_json::{Value as Json, json};
 
 use super::{Fixture, id, text};
@@ -137,6 +139,56 @@ async fn the_rate_window_is_fixed_and_tells_when_it_closes() {
     );
     f.simulator.advance(Duration::from_secs(40));
     f.get("/v1/users/me").await;
+    f.conforms();
+}
+
+#[tokio::test]
+async fn connections_of_one_workspace_share_its_window() {
+    let f = Fixture::with(Options {
+        tokens: vec!["one".to_owned(), "two".to_owned()],
+        rate: RateLimits {
+            per_connection: Some(3),
+            per_workspace: Some(4),
+        },
+        clock: Clock::Moved(Moment(0)),
+        recording: Recording::Everything,
+        ..Options::default()
+    });
+    let ask = async |token: &str| {
+        let answer = f.call_with("GET", "/v1/users/me", None, token, "2026-03-11");
+        let answer = answer.await.unwrap();
+        let reason = answer.body["additional_data"]["rate_limit_reason"].as_str();
+        (answer.status, reason.unwrap_or_default().to_owned())
+    };
+    for token in ["one", "one", "one", "two"] {
+        assert_eq!(ask(token).await.0, 200);
+    }
+    let (connection, workspace) = (ask("one").await, ask("two").await);
+    assert_eq!(connection, (429, "public_api_request_rate_limit".to_owned()));
+    assert_eq!(workspace, (429, "public_api_space_request_rate_limit".to_owned()));
+    f.simulator.advance(Duration::from_secs(60));
+    assert_eq!(ask("two").await.0, 200);
+    f.conforms();
+}
+
+#[tokio::test]
+async fn a_shuffled_batch_holds_the_same_rows_in_an_order_of_its_own() {
+    let f = Fixture::new();
+    let source = f.database("S", json!({"Name": {"title": {}}})).await;
+    for _ in 0..10 {
+        f.row(&source, json!({})).await;
+    }
+    let ids =
+        |answer: Json| -> Vec<String> { answer["results"].as_array().unwrap().iter().map(id).collect() };
+    let usual = ids(f.query(&source, json!({})).await);
+    f.simulator.fault(next(Effect::Shuffled));
+    let mut shuffled = ids(f.query(&source, json!({})).await);
+    assert_ne!(shuffled, usual);
+    shuffled.sort_unstable();
+    let mut sorted = usual.clone();
+    sorted.sort_unstable();
+    assert_eq!(shuffled, sorted);
+    assert_eq!(ids(f.query(&source, json!({})).await), usual);
     f.conforms();
 }
 

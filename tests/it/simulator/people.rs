@@ -170,3 +170,28 @@ async fn the_page_escapes_what_people_typed_and_acts_through_the_control_endpoin
         .unwrap();
     assert_eq!(unknown.status(), 400);
 }
+
+#[tokio::test]
+async fn pages_of_other_sites_can_neither_act_nor_look() {
+    let f = Fixture::new();
+    let source = f.database("S", json!({"Name": {"title": {}}})).await;
+    let row = json!({"do": "add_row", "data_source": source, "properties": {}});
+    let act = format!("{}/_simulator/act", f.simulator.base_url);
+    let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status().as_u16();
+    let post = || f.http.post(&act).body(row.to_string());
+    assert_eq!(status(post().header("origin", "https://evil.example")).await, 403);
+    assert_eq!(status(post().header("origin", "null")).await, 403);
+    assert_eq!(status(post().header("host", "evil.example")).await, 403);
+    for path in ["/", "/_simulator/state", "/_simulator/exchanges"] {
+        let request = f.http.get(format!("{}{path}", f.simulator.base_url));
+        assert_eq!(
+            status(request.header("host", "rebound.example:80")).await,
+            403,
+            "{path}"
+        );
+    }
+    assert_eq!(f.query(&source, json!({})).await["results"], json!([]));
+    assert_eq!(status(post().header("origin", &f.simulator.base_url)).await, 200);
+    assert_eq!(status(post()).await, 200, "a program sends no origin");
+    f.conforms();
+}

@@ -83,6 +83,28 @@ pub(crate) fn violations(exchange: &Exchange) -> Vec<String> {
         .collect()
 }
 
+/// What about a webhook event is not as the document says.
+pub(crate) fn event_violations(event: &Json) -> Vec<String> {
+    let kind = event["type"].as_str().unwrap_or_default();
+    let document = Document::get();
+    // `page.properties_updated` is `pagePropertiesUpdated` there.
+    let mut words = kind.split(['.', '_']);
+    let name = words.next().unwrap_or_default().to_owned();
+    let name = words.fold(name, |name, word| {
+        let (first, rest) = word.split_at(1);
+        name + &first.to_uppercase() + rest
+    });
+    let place = format!("/webhooks/{name}/post/requestBody/content/application~1json/schema");
+    if document.response.pointer(&place).is_none() {
+        return vec![format!("{kind}: the document has no such event")];
+    }
+    let found = document.check(Side::Response, &place, event, "event");
+    found
+        .into_iter()
+        .map(|violation| format!("{kind}: {violation}"))
+        .collect()
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Side {
     Request,
@@ -124,6 +146,9 @@ impl Document {
                 }
             }
             open_members_of_all_of(&mut response);
+            let formats = gaps["formats"].as_array().unwrap();
+            let formats: Vec<&Json> = formats.iter().map(|gap| &gap["format"]).collect();
+            drop_formats(&mut response, &formats);
             let mut request = response.clone();
             read_one_of_as_any_of(&mut request);
             Self {
@@ -213,7 +238,10 @@ impl Document {
                 .collect();
             let root = json!({"allOf": [schema], "components": {"schemas": components}});
             Arc::new(
-                jsonschema::draft202012::new(&root).unwrap_or_else(|error| panic!("`{pointer}`: {error}")),
+                jsonschema::draft202012::options()
+                    .should_validate_formats(true)
+                    .build(&root)
+                    .unwrap_or_else(|error| panic!("`{pointer}`: {error}")),
             )
         });
         Arc::clone(validator)
@@ -291,6 +319,23 @@ fn open(schema: &mut Json, names: &mut BTreeSet<String>) {
         if let Some(Json::Array(members)) = object.get_mut(key) {
             members.iter_mut().for_each(|member| open(member, names));
         }
+    }
+}
+
+/// The gaps of formats.
+fn drop_formats(value: &mut Json, formats: &[&Json]) {
+    match value {
+        Json::Object(object) => {
+            if object
+                .get("format")
+                .is_some_and(|format| formats.contains(&format))
+            {
+                object.remove("format");
+            }
+            object.values_mut().for_each(|value| drop_formats(value, formats));
+        }
+        Json::Array(values) => values.iter_mut().for_each(|value| drop_formats(value, formats)),
+        _ => {}
     }
 }
 
