@@ -5,4 +5,4 @@ pub(crate) mod openapi;
 mod project;
 
 pub(crate) use database::TestDatabase;
-pub(crate) use project::TestProject;
+pub(crate) use project::{Ran, TestProject};
