@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! mappings/*.yaml ── parse ──> Document ── validate ──> Mapping ──────┐
-//! Postgres ─────── introspect ────────────> TableSchema ──────────────┼── bind ──> BoundMapping
+//! Postgres ─────── introspect ────────────> TableSchema ──────────────┼── bind ──> Entity
 //! Notion ───────── introspect ────────────> DataSourceSchema ─────────┘                 │
 //!                                                                                       v
 //! capture ──> keys ── observe ──> Observation {baseline, row, page} ──── reconcile ──> Decision
@@ -25,7 +25,6 @@ pub mod project;
 pub mod reconcile;
 pub mod report;
 pub mod schema;
-pub mod server;
 pub mod simulator;
 pub mod store;
 pub mod template;

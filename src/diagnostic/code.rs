@@ -243,7 +243,7 @@ codes! {
         "A conversion is one of: `iso8601`, `json`, `trim`, `{ map: … }`, `{ scale: … }`, `{ split: … }`, `{ to_notion: …, to_postgres: … }`."
     ConversionTypeMismatch "conversion-type-mismatch" Meaning Error
         "A conversion does not fit the property's type."
-        "`scale` is for numbers, `split` for multi_select, `iso8601` for dates, `json`, `trim` and templates for text, `map` for text and options."
+        "`scale` is for numbers, `split` for lists, `iso8601` for dates, `trim` for text. `docs/conversions.md` lists every pair of column and property with the conversions that fit."
     ConversionNotInvertible "conversion-not-invertible" Meaning Error
         "Two values convert to one, so the way back is not known."
         "A map must give each column value a property value of its own, and a scale must not be zero. Or make the property `direction: to_notion`."
@@ -278,8 +278,8 @@ codes! {
         "A key column can be written from Notion."
         "Keys identify records; changing one looks like a delete and an insert. Give the property `direction: to_notion`."
     InvalidTimeZone "invalid-time-zone" Meaning Error
-        "A `time_zone` is neither UTC nor an offset."
-        "Write `UTC` or an offset such as `+02:00` or `-07:00`."
+        "A `time_zone` is neither a zone's name nor an offset."
+        "Write a name such as `America/Los_Angeles` or `UTC`, or an offset such as `-08:00`."
     TimeZoneMisplaced "time-zone-misplaced" Meaning Warning
         "A `time_zone` stands where no time is read."
         "It only counts for dates and for `conversion: iso8601`."

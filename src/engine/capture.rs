@@ -25,6 +25,9 @@ use crate::value::{PageId, RecordKey, Value};
 /// Rows and links read at a time.
 const BATCH: usize = 500;
 
+/// Pages that one answer to a query holds.
+const PAGES_IN_AN_ANSWER: u64 = 100;
+
 /// How far a query of edited pages reaches back before the newest edit seen: the index lags.
 ///
 /// Source: sync semantics, section 7.
@@ -127,6 +130,8 @@ impl Work<'_> {
             || marks
                 .pages_listed_at
                 .is_none_or(|at| started - at >= self.engine.tuning.full_scan_every);
+        // A complete listing of few pages is one request as well, and shows what was trashed or moved.
+        let complete_due = complete_due || linked < PAGES_IN_AN_ANSWER;
         let query = match (complete_due, marks.pages_edited_until) {
             (false, Some(until)) => PageQuery::EditedSince(until - OVERLAP),
             _ => PageQuery::All,
@@ -225,6 +230,17 @@ impl Work<'_> {
         }
     }
 
+    /// Whether the last look was later than the minute to which the last edit is floored: then no edit hides in it.
+    pub(super) fn minute_was_over(&self, link: &Link, page: &Page) -> bool {
+        let offset = self
+            .engine
+            .clock
+            .notion_offset()
+            .map_or(time::Duration::ZERO, |(offset, _)| offset);
+        let over = page.last_edited_time - offset + time::Duration::MINUTE;
+        link.settled_at.is_some_and(|at| at > over)
+    }
+
     /// Whether a page shows anything else than its link remembers.
     fn differs(&self, entity: &Entity, link: &Link, page: &Page) -> bool {
         let opted_out = link.note.as_deref() == Some("opted_out");
@@ -239,7 +255,10 @@ impl Work<'_> {
                             && !is_known_trouble(link, &field.property, Side::Notion, &value)
                     }
                     // What cannot be read here is read in full by the direct look, but only once it was edited.
-                    Err(_) => link.page_edited_at != Some(page.last_edited_time),
+                    Err(_) => {
+                        link.page_edited_at != Some(page.last_edited_time)
+                            || (page.last_edited_by != self.bot && !self.minute_was_over(link, page))
+                    }
                 }
             })
         };
@@ -463,12 +482,6 @@ impl Work<'_> {
                 };
                 self.nominate(entity, Some(link), RowSeen::Seen(row), page, found)
                     .await?;
-            } else if !found
-                .candidates
-                .contains_key(&(Some(link.key.clone()), link.page.clone()))
-            {
-                // Nothing new, but still not in step.
-                self.tally.troubles(entity, &link);
             }
         }
         Ok(matched)

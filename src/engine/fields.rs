@@ -875,9 +875,13 @@ impl Work<'_> {
         mut records: Vec<Record>,
     ) -> Result<(), EngineError> {
         if link.rev == before.rev {
-            // An accepted read alone is no change worth a write.
-            link.page_edited_at = before.page_edited_at;
-            if link == *before && records.is_empty() {
+            // An accepted read alone is worth a write only where it saw a later minute than any before: values that
+            // queries cut short are compared by that time alone.
+            let minute = link.page_edited_at.map(|at| at + time::Duration::MINUTE);
+            let now = self.engine.clock.now();
+            let saw_more =
+                minute.is_some_and(|over| now > over && before.settled_at.is_none_or(|at| at <= over));
+            if link == *before && records.is_empty() && !saw_more {
                 return Ok(());
             }
             link.settled_at = Some(self.engine.clock.now());

@@ -7,6 +7,7 @@ use super::fields::{choice, instant, rejected, status, trouble};
 use super::observe::{Seen, decode, encode};
 use super::reference::key_value;
 use super::run::Work;
+use super::tally::is_error;
 use super::{EngineError, Entity};
 use crate::journal::{
     Act, AuditEntry, Conflict, ConflictStatus, Intent, IntentKind, IntentStatus, Kept, Outcome, SentField,
@@ -172,10 +173,12 @@ impl Work<'_> {
                 }
             }
         }
-        let state = if link.troubles.is_empty() {
-            if waits { status::PENDING } else { status::SYNCED }
-        } else {
+        let state = if link.troubles.iter().any(|trouble| is_error(trouble.code)) {
             status::ERROR
+        } else if waits {
+            status::PENDING
+        } else {
+            status::SYNCED
         };
         write
             .properties

@@ -25,6 +25,9 @@ use crate::value::{RecordKey, UserId};
 /// Source: sync semantics, section 5.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
+/// Records with errors of earlier runs that a report lists for an entity.
+const MOST_ERRORS: usize = 1000;
+
 /// What a run did.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -142,6 +145,10 @@ impl Engine {
         let work = self.work(request, id, fence, lease.expires_at);
         let ended = work.cycle(saved, report, plan).await;
         for entity in work.entities() {
+            let totals = self.store.totals(&entity.name).await.ok();
+            if totals.as_ref().is_some_and(|totals| totals.troubled > 0) {
+                work.still_troubled(&entity).await;
+            }
             let mut counted = work.tally.report(&entity.name);
             counted.entity.clone_from(&entity.name);
             counted.data_source_id = Some(entity.data_source_id.clone());
@@ -150,7 +157,7 @@ impl Engine {
                 .iter()
                 .find(|known| known.entity == entity.name)
                 .map_or_else(Vec::new, |known| known.refusals.clone());
-            if let Ok(totals) = self.store.totals(&entity.name).await {
+            if let Some(totals) = totals {
                 counted.linked = totals.linked();
                 let touched = counted.pages_created
                     + counted.pages_updated
@@ -203,6 +210,17 @@ impl Work<'_> {
     /// Notes a record whose relations are to be set once the pages they lead to are there.
     pub(super) fn second_phase(&self, entity: &str, key: &RecordKey) {
         locked(&self.waiting).insert((entity.to_owned(), key.clone()));
+    }
+
+    /// Counts the errors of records that this run had no reason to look at: they are still not in step.
+    async fn still_troubled(&self, entity: &Entity) {
+        // A run that cannot read them has failed already, and says so.
+        let troubled = self.engine.store.links_troubled(&entity.name, MOST_ERRORS).await;
+        for link in troubled.unwrap_or_default() {
+            if self.request.keys.is_empty() || self.request.keys.contains(&link.key) {
+                self.tally.troubles(entity, &link);
+            }
+        }
     }
 
     /// Writes records that go with no row.

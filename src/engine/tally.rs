@@ -81,6 +81,7 @@ pub(super) fn is_error(code: ErrorCode) -> bool {
     !matches!(
         code,
         ErrorCode::WaitingForReference
+            | ErrorCode::ForeignReference
             | ErrorCode::ReadTooEarly
             | ErrorCode::OutcomeUnknown
             | ErrorCode::PageBusy

@@ -272,7 +272,7 @@ properties! {
         template: String,
         /// What an empty text in Notion means in Postgres. Default: the empty text where the column refuses NULL, else NULL.
         empty: Empty,
-        /// With `conversion: iso8601`, the zone of times that carry none: UTC or an offset such as `+02:00`.
+        /// With `conversion: iso8601`, the zone of times that carry none: a name such as `America/Los_Angeles`, or an offset such as `-08:00`. Default: UTC.
         time_zone: String,
     }
     /// A number.
@@ -291,7 +291,7 @@ properties! {
     }
     /// A date.
     DateProperty {
-        /// The zone of a column whose times carry none: UTC or an offset such as `+02:00`. Default: UTC.
+        /// The zone of a column whose times carry none: a name such as `America/Los_Angeles`, or an offset such as `-08:00`. Default: UTC.
         time_zone: String,
     }
     /// A checkbox, people or files property.

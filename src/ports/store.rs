@@ -273,6 +273,13 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>>;
 
+    /// Links with a trouble, by key; at most `limit`.
+    fn links_troubled<'a>(
+        &'a self,
+        entity: &'a str,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>>;
+
     /// How many links the entity has.
     fn totals<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<LinkTotals, StoreError>>;
 

@@ -202,6 +202,21 @@ pub fn fit(pg_type: &PgType, property: PropertyType, conversion: Option<Conversi
     }
 }
 
+/// Whether a property of that type goes with a conversion on some column: what can be said without the column.
+pub fn takes_conversion(property: PropertyType, conversion: ConversionKind) -> bool {
+    let columns = [
+        PgType::Text,
+        PgType::Int4,
+        PgType::Numeric(None),
+        PgType::Bool,
+        PgType::Json,
+        PgType::Array(Box::new(PgType::Text)),
+    ];
+    columns
+        .iter()
+        .any(|column| !matches!(fit(column, property, Some(conversion)), Fit::Refused { .. }))
+}
+
 /// The property type that shows a column of that type best; `None` where none does.
 pub fn default_property_type(pg_type: &PgType) -> Option<PropertyType> {
     match Class::of(pg_type) {
@@ -264,7 +279,7 @@ fn plain(class: Class, property: PropertyType) -> Fit {
                 "one text is not a list",
                 "`conversion: { split: \",\" }`, or `type: select`",
             ),
-            Class::Json => refused("JSON need not be a list of texts", "`conversion: json`"),
+            Class::Json => refused("JSON need not be a list of texts", "add `conversion: json`"),
             _ => refused("the column holds no list of names", "`type: rich_text`"),
         },
         PropertyType::Date => match class {

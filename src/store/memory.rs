@@ -310,6 +310,22 @@ impl Store for MemoryStore {
         })
     }
 
+    fn links_troubled<'a>(
+        &'a self,
+        entity: &'a str,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
+        self.found(move |state| {
+            let mut troubled: Vec<&Link> = state
+                .links
+                .values()
+                .filter(|link| link.entity == entity && !link.troubles.is_empty())
+                .collect();
+            troubled.sort_by_key(|link| &link.key);
+            troubled.into_iter().take(limit).cloned().collect()
+        })
+    }
+
     fn totals<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<LinkTotals, StoreError>> {
         self.found(move |state| {
             let mut totals = LinkTotals::default();

@@ -468,6 +468,28 @@ impl StateTables {
         bodies(&rows)
     }
 
+    /// Links with a trouble, by key; at most `limit`.
+    ///
+    /// # Errors
+    /// When the database fails, or a body cannot be read.
+    pub async fn links_troubled(
+        &self,
+        connection: &mut PgConnection,
+        entity: &str,
+        limit: usize,
+    ) -> Result<Vec<Link>, StateError> {
+        let rows = self
+            .query(
+                "select body::text from {s}.link where profile = $1 and entity = $2 and troubled \
+                 order by key limit $3",
+            )
+            .bind(entity)
+            .bind(at_most(limit))
+            .fetch_all(connection)
+            .await?;
+        bodies(&rows)
+    }
+
     /// Links with a pending intent.
     ///
     /// # Errors

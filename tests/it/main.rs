@@ -16,5 +16,6 @@ mod postgres;
 mod reconcile;
 mod simulator;
 mod support;
+mod sync;
 mod tidy;
 mod validate;

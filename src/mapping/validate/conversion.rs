@@ -6,10 +6,11 @@ use serde_json::{Value as Json, json};
 
 use super::Check;
 use super::templates::Names;
-use crate::diagnostic::Code;
+use crate::diagnostic::{Code, list};
 use crate::mapping::document::{ConversionDocument, ConversionName, FullConversion};
 use crate::mapping::{Direction, Source};
 use crate::schema::PropertyType;
+use crate::schema::compat::takes_conversion;
 use crate::template::{Ambient, Template};
 use crate::value::Conversion;
 use crate::yaml::pointer;
@@ -211,52 +212,27 @@ impl Check<'_> {
         Some(Conversion::Map(pairs))
     }
 
+    /// Whether any column at all could stand behind the property with this conversion.
     fn fits(&mut self, at: &str, conversion: &Conversion, property_type: PropertyType) {
-        use PropertyType as Type;
-        let text = [
-            Type::Title,
-            Type::RichText,
-            Type::Url,
-            Type::Email,
-            Type::PhoneNumber,
-        ];
-        let options = [Type::Select, Type::MultiSelect, Type::Status];
-        let (what, fits) = match conversion {
-            Conversion::Scale(_) => ("a number", property_type == Type::Number),
-            Conversion::Split(_) => ("a multi_select", property_type == Type::MultiSelect),
-            Conversion::Iso8601 => (
-                "a date",
-                matches!(
-                    property_type,
-                    Type::Date | Type::CreatedTime | Type::LastEditedTime
-                ),
-            ),
-            Conversion::Json => (
-                "text or a multi_select",
-                text.contains(&property_type) || property_type == Type::MultiSelect,
-            ),
-            Conversion::Trim => ("text", text.contains(&property_type)),
-            Conversion::Map(_) => (
-                "text or options",
-                text.contains(&property_type) || options.contains(&property_type),
-            ),
-            Conversion::Template { .. } => (
-                "text, a number or options",
-                text.contains(&property_type)
-                    || options.contains(&property_type)
-                    || property_type == Type::Number,
-            ),
-        };
-        if !fits {
-            let name = conversion.kind().name();
-            self.key(
-                Code::ConversionTypeMismatch,
-                at,
-                format!("`{name}` is for {what}, and the property is a {property_type}"),
-                "does not fit",
-                "remove the conversion, or change the property's type",
-            );
+        let kind = conversion.kind();
+        if takes_conversion(property_type, kind) {
+            return;
         }
+        let fitting = PropertyType::ALL
+            .into_iter()
+            .filter(|other| takes_conversion(*other, kind))
+            .map(PropertyType::name);
+        let name = kind.name();
+        self.key(
+            Code::ConversionTypeMismatch,
+            at,
+            format!("`{name}` is not for a {property_type}"),
+            "does not fit",
+            format!(
+                "remove the conversion, or make the property one of {}",
+                list(fitting)
+            ),
+        );
     }
 
     /// Sends each example to Notion and back; the first that changes is reported.

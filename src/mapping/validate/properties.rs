@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Check;
 use super::templates::Names;
+use crate::codec;
 use crate::diagnostic::Code;
 use crate::mapping::document::{OptionDocument, Property};
 use crate::mapping::{
@@ -224,7 +225,7 @@ impl Check<'_> {
     fn time_zone(&mut self, at: &str, property: &Property, zone: Option<&str>) {
         let Some(zone) = zone else { return };
         let at = pointer(at, "time_zone");
-        if !is_time_zone(zone) {
+        if !codec::is_time_zone(zone) {
             self.value(
                 Code::InvalidTimeZone,
                 &at,
@@ -629,14 +630,4 @@ fn accepts_template(property_type: PropertyType) -> bool {
             | PropertyType::Email
             | PropertyType::PhoneNumber
     )
-}
-
-/// Whether a text is an IANA zone or an offset from UTC; the zones are those compiled into the program.
-fn is_time_zone(zone: &str) -> bool {
-    let is_offset = zone.strip_prefix(['+', '-']).is_some_and(|rest| {
-        let (hours, minutes) = rest.split_once(':').unwrap_or((rest, "00"));
-        let below = |text: &str, limit: u8| text.len() == 2 && text.parse::<u8>().is_ok_and(|n| n < limit);
-        below(hours, 16) && below(minutes, 60)
-    });
-    is_offset || jiff::tz::db().get(zone).is_ok()
 }

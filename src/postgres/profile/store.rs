@@ -127,6 +127,16 @@ impl Store for ProfileDatabase {
         })
     }
 
+    fn links_troubled<'a>(
+        &'a self,
+        entity: &'a str,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
+        in_transaction!(self, "read links", |connection| {
+            self.state.links_troubled(connection, entity, limit)
+        })
+    }
+
     fn totals<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<LinkTotals, StoreError>> {
         in_transaction!(self, "count links", |connection| {
             self.state.totals(connection, entity)

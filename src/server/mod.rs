@@ -1,1 +1,0 @@
-//! HTTP: webhooks, the API, metrics and the dashboard.

@@ -1,0 +1,275 @@
+//! Crashes and an unreliable Notion: nothing doubled, nothing lost, nothing too early.
+
+use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use frames_sync::simulator::{Applied, Effect, Fault, Trigger};
+
+use super::world::{World, count, text, writes};
+use super::{BOTH, THINGS};
+
+const CREATE: &str = "POST /v1/pages";
+const PATCH: &str = "PATCH /v1/pages/{page_id}";
+
+const ROWS: &str = "
+create table groups (id text primary key, name text not null, org text, parent_id text references groups);
+create table things (
+    id text primary key, name text not null, org text, kind text, amount int, done boolean,
+    note text, created_at text, meta json, group_id text references groups, email text
+);
+insert into groups values ('g1', 'First', 'cal', null);
+insert into things (id, name, org, amount, group_id)
+    select 't' || n, 'Thing ' || n, 'cal', n, 'g1' from generate_series(1, 60) n;
+";
+
+/// Plans a fault for the nth request of an endpoint.
+fn fault(endpoint: &str, nth: Option<u64>, effect: Effect) -> Fault {
+    Fault {
+        when: Trigger {
+            endpoint: Some(endpoint.to_owned()),
+            nth,
+            ..Trigger::default()
+        },
+        effect,
+        times: None,
+    }
+}
+
+fn assert_every_row_has_one_page(world: &World, rows: usize) {
+    let labels: Vec<String> = world
+        .pages("Things")
+        .into_iter()
+        .map(|page| world.text(page, "postgres_id"))
+        .collect();
+    let distinct: BTreeSet<&String> = labels.iter().collect();
+    assert_eq!((labels.len(), distinct.len()), (rows, rows), "{labels:?}");
+}
+
+/// Runs until nothing is left to do; faults have stopped.
+fn settle(world: &World, command: &str) {
+    world.simulator.clear_faults();
+    for _ in 0..4 {
+        world.run(&[command]);
+    }
+    let (_, exchanges) = world.watched(&["sync"]);
+    assert_eq!(writes(&exchanges).len(), 0, "in step");
+}
+
+#[tokio::test]
+async fn a_setup_that_is_killed_again_and_again_leaves_one_page_per_row() {
+    let world = World::with(ROWS, BOTH).await;
+    for after in [1, 7, 19, 31] {
+        let mut child = world
+            .project
+            .command(&["setup"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the built binary runs");
+        let start = Instant::now();
+        let before = count(&world.simulator.exchanges(), CREATE);
+        while count(&world.simulator.exchanges(), CREATE) < before + after
+            && start.elapsed() < Duration::from_secs(20)
+        {
+            std::thread::yield_now();
+        }
+        child.kill().expect("SIGKILL");
+        child.wait().expect("its end");
+        world
+            .sql("update frames_sync.lease set expires_at = now() - interval '1 second'")
+            .await;
+    }
+    for _ in 0..3 {
+        world.run(&["setup"]);
+    }
+    assert_every_row_has_one_page(&world, 60);
+    let (_, exchanges) = world.watched(&["setup"]);
+    assert_eq!(writes(&exchanges).len(), 0);
+}
+
+#[tokio::test]
+async fn answers_lost_after_a_create_double_nothing() {
+    let world = World::with(ROWS, BOTH).await;
+    for (nth, effect) in [
+        (
+            3,
+            Effect::Dropped {
+                applied: Applied::Yes,
+            },
+        ),
+        (9, Effect::Dropped { applied: Applied::No }),
+        (
+            14,
+            Effect::ServerError {
+                status: 502,
+                applied: Applied::Yes,
+            },
+        ),
+        (
+            22,
+            Effect::ServerError {
+                status: 500,
+                applied: Applied::No,
+            },
+        ),
+        (
+            30,
+            Effect::ServerError {
+                status: 503,
+                applied: Applied::Yes,
+            },
+        ),
+        (37, Effect::Truncated),
+    ] {
+        world.simulator.fault(fault(CREATE, Some(nth), effect));
+    }
+    world.run(&["setup"]);
+    settle(&world, "sync");
+    assert_every_row_has_one_page(&world, 60);
+    assert_eq!(world.trashed("Things").len(), 0);
+}
+
+#[tokio::test]
+async fn answers_lost_after_a_patch_lose_nothing_and_are_no_conflict() {
+    let effects = [
+        Effect::Dropped {
+            applied: Applied::Yes,
+        },
+        Effect::Dropped { applied: Applied::No },
+        Effect::ServerError {
+            status: 502,
+            applied: Applied::Yes,
+        },
+        Effect::ServerError {
+            status: 504,
+            applied: Applied::No,
+        },
+        Effect::Truncated,
+        Effect::Conflict,
+    ];
+    let world = World::with(THINGS, BOTH).await;
+    world.ok(&["setup"]);
+    let page = world.page("Things", "t1");
+    for (round, effect) in effects.into_iter().enumerate() {
+        let note = format!("round {round}");
+        world
+            .sql(&format!("update things set note = '{note}' where id = 't1'"))
+            .await;
+        world.simulator.fault(fault(PATCH, Some(1), effect.clone()));
+        let report = world.run(&["sync"]);
+        assert_eq!(report.total("conflicts_opened"), 0, "{effect:?}");
+        settle(&world, "sync");
+        assert_eq!(world.text(page, "Note"), note, "{effect:?}");
+        assert_eq!(
+            world.scalar("select note from things where id = 't1'").await,
+            Some(note),
+            "{effect:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_request_comes_before_its_time_after_a_429() {
+    let world = World::with(THINGS, BOTH).await;
+    world.ok(&["setup", "--skip-initial-sync"]);
+    for nth in [1, 3] {
+        let limited = Effect::RateLimited {
+            retry_after: 1,
+            reason: "public_api_request_rate_limit".to_owned(),
+        };
+        world.simulator.fault(fault(CREATE, Some(nth), limited));
+    }
+    world.simulator.clear_exchanges();
+    let report = world.ok(&["push"]);
+    assert!(report.json["profiles"][0]["notion"]["throttled"].as_u64() >= Some(2));
+    let exchanges = world.simulator.exchanges();
+    let at = |text: &str| text.parse::<jiff::Timestamp>().expect("ISO 8601");
+    for (place, limited) in exchanges
+        .iter()
+        .enumerate()
+        .filter(|(_, exchange)| exchange.status == Some(429))
+    {
+        let waited = exchanges[place + 1..]
+            .iter()
+            .find(|next| next.status != Some(429))
+            .map(|next| at(&next.at).duration_since(at(&limited.at)).as_millis());
+        assert!(waited.is_none_or(|waited| waited >= 1000), "{waited:?} ms");
+    }
+    assert_every_row_has_one_page(&world, 3);
+}
+
+#[tokio::test]
+async fn a_listing_that_is_cut_off_proves_nothing_gone() {
+    let world = World::with(ROWS, BOTH).await;
+    world.ok(&["setup"]);
+    world
+        .simulator
+        .workspace(|workspace| workspace.limits_mut().query_results = 10);
+    let before = world.rows("things").await;
+    let (report, exchanges) = world.watched(&["sync", "--full"]);
+    assert_eq!(writes(&exchanges).len(), 0, "{:#}", report.json);
+    world.simulator.fault(Fault {
+        when: Trigger {
+            endpoint: Some("POST /v1/data_sources/{data_source_id}/query".to_owned()),
+            nth: Some(1),
+            ..Trigger::default()
+        },
+        effect: Effect::Truncated,
+        times: None,
+    });
+    world.simulator.clear_exchanges();
+    world.run(&["sync", "--full"]);
+    assert_eq!(writes(&world.simulator.exchanges()).len(), 0);
+    assert_eq!(world.rows("things").await, before);
+    world
+        .simulator
+        .workspace(|workspace| workspace.limits_mut().query_results = 10_000);
+    settle(&world, "sync");
+    assert_every_row_has_one_page(&world, 60);
+}
+
+#[tokio::test]
+async fn a_pull_interrupted_by_a_kill_is_whole_or_not_at_all() {
+    let world = World::with(ROWS, BOTH).await;
+    world.ok(&["setup"]);
+    for page in world.pages("Things").into_iter().take(20) {
+        let key = world.text(page, "postgres_id");
+        world.edit(page, "Note", text(&format!("note of {key}")));
+    }
+    let mut child = world
+        .project
+        .command(&["sync"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the built binary runs");
+    let start = Instant::now();
+    let pulled = "select count(*)::text from things where note is not null";
+    while world.scalar(pulled).await.as_deref() == Some("0") && start.elapsed() < Duration::from_secs(20) {
+        std::thread::yield_now();
+    }
+    child.kill().expect("SIGKILL");
+    child.wait().expect("its end");
+    world
+        .sql("update frames_sync.lease set expires_at = now() - interval '1 second'")
+        .await;
+    settle(&world, "sync");
+    assert_eq!(
+        world
+            .scalar("select count(*)::text from things where note = 'note of ' || id")
+            .await
+            .as_deref(),
+        Some("20")
+    );
+    assert_eq!(
+        world
+            .scalar(
+                "select count(*)::text from frames_sync.audit where side = 'postgres' and act = 'updated'"
+            )
+            .await
+            .as_deref(),
+        Some("20"),
+        "each written once"
+    );
+}
