@@ -223,3 +223,120 @@ fn add(columns: &mut Vec<String>, column: &str) {
         columns.push(column.to_owned());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::diagnostic::SourceFile;
+    use crate::mapping::{Scene, parse, validate};
+    use crate::schema::table::{Column, ColumnPrivileges, Generated, Relkind, TablePrivileges};
+    use crate::schema::{PgType, TableName};
+
+    fn mapping(text: &str) -> Mapping {
+        let source = Arc::new(SourceFile::new("teams", text));
+        let parsed = parse(crate::yaml::read(source).value.expect("YAML"))
+            .value
+            .expect("a mapping");
+        validate(&parsed, &Scene::default())
+            .value
+            .expect("a mapping that makes sense")
+    }
+
+    /// A table whose columns may all be selected, and not written.
+    fn table(columns: &[&str]) -> TableSchema {
+        TableSchema {
+            name: TableName {
+                schema: "public".to_owned(),
+                name: "teams".to_owned(),
+            },
+            relkind: Relkind::Table,
+            comment: None,
+            columns: columns
+                .iter()
+                .map(|name| Column {
+                    name: (*name).to_owned(),
+                    pg_type: PgType::Text,
+                    not_null: false,
+                    default: None,
+                    generated: Generated::Never,
+                    comment: None,
+                    privileges: ColumnPrivileges {
+                        select: true,
+                        insert: false,
+                        update: false,
+                    },
+                })
+                .collect(),
+            primary_key: Vec::new(),
+            unique: Vec::new(),
+            foreign_keys: Vec::new(),
+            checks: Vec::new(),
+            estimated_rows: None,
+            privileges: TablePrivileges {
+                delete: false,
+                trigger: false,
+                owner: false,
+            },
+            row_security_active: false,
+        }
+    }
+
+    const TEAMS: &str = r#"
+version: 1
+entity: teams
+table: public.teams
+key: id
+scope: { university_id: CalPoly }
+null_scope: include
+notion: { title: Teams }
+on_page_create: insert_row
+on_page_trash: hard_delete
+capture: triggers
+new_row: { id: "{{ uuid() }}" }
+properties:
+  Name: { type: title, column: name }
+  Label: { type: rich_text, template: "{{ name }} ({{ short }})", direction: to_notion }
+  Made: { type: rich_text, column: made, direction: to_notion }
+"#;
+
+    #[test]
+    fn everything_that_a_mapping_does_is_granted_and_nothing_else() {
+        let table = table(&["id", "university_id", "name", "short", "made", "secret"]);
+        let grants = required_grants(&mapping(TEAMS), &table, "app", Extent::All).expect("names");
+        assert_eq!(
+            grants,
+            [
+                r#"grant usage on schema "public" to "app";"#,
+                r#"grant select ("id", "university_id", "name", "short", "made") on "public"."teams" to "app";"#,
+                r#"grant update ("name") on "public"."teams" to "app";"#,
+                // The tenant is inserted although NULL is in scope too.
+                r#"grant insert ("name", "id", "university_id") on "public"."teams" to "app";"#,
+                r#"grant delete on "public"."teams" to "app";"#,
+                r#"grant trigger on "public"."teams" to "app";"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_role_has_is_not_asked_for_again() {
+        let mut table = table(&["id", "university_id", "name", "short", "made"]);
+        table.privileges.delete = true;
+        table.privileges.trigger = true;
+        let grants = required_grants(&mapping(TEAMS), &table, "app", Extent::Missing).expect("names");
+        assert_eq!(
+            grants,
+            [
+                r#"grant update ("name") on "public"."teams" to "app";"#,
+                r#"grant insert ("name", "id", "university_id") on "public"."teams" to "app";"#,
+            ]
+        );
+        for column in &mut table.columns {
+            column.privileges.update = true;
+            column.privileges.insert = true;
+        }
+        let grants = required_grants(&mapping(TEAMS), &table, "app", Extent::Missing).expect("names");
+        assert_eq!(grants, Vec::<String>::new());
+    }
+}

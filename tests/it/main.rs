@@ -5,6 +5,7 @@
     reason = "a test stops at its first surprise, in its helpers too"
 )]
 
+mod cli_live;
 mod codec;
 mod demo;
 mod engine;
