@@ -1,6 +1,8 @@
 //! One file for each command: its arguments, and what it does.
 
+pub mod approve;
 pub mod completions;
+pub mod conflicts;
 pub mod doctor;
 pub mod generate;
 pub mod init;
@@ -8,4 +10,5 @@ pub mod plan;
 pub mod run_once;
 pub mod schema;
 pub mod simulate_notion;
+pub mod status;
 pub mod validate;
