@@ -121,6 +121,12 @@ pub enum Command {
     Push(commands::run_once::OneWay),
     /// Bring Postgres in step with Notion.
     Pull(commands::run_once::OneWay),
+    /// Say how each entity stands: linked, pending, conflicts, errors, last run, lag.
+    Status(commands::status::Status),
+    /// List, show and settle what waits for a person.
+    Conflicts(commands::conflicts::Conflicts),
+    /// Let a plan that a guard stopped run once.
+    Approve(commands::approve::Approve),
     /// Print a JSON Schema.
     Schema(commands::schema::Schema),
     /// Serve a simulated Notion on this machine, for tests.
@@ -184,6 +190,9 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<Exit, Failure> {
         Command::Sync(command) => command.run(&cli.global, terminal),
         Command::Push(command) => command.run(report::Command::Push, &cli.global, terminal),
         Command::Pull(command) => command.run(report::Command::Pull, &cli.global, terminal),
+        Command::Status(command) => command.run(&cli.global, terminal),
+        Command::Conflicts(command) => command.run(&cli.global, terminal),
+        Command::Approve(command) => command.run(&cli.global, terminal),
         Command::Schema(command) => command.run(terminal),
         Command::SimulateNotion(command) => command.run(terminal),
         Command::Completions(command) => command.run(terminal),

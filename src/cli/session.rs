@@ -19,7 +19,7 @@ use crate::mapping::{Capture, Mapping};
 use crate::notion::setup::{self, SetUp, SetupError, Surveyed};
 use crate::notion::wire::User;
 use crate::notion::{Client, EntityPages, NotionError, NotionPages, Settings, introspect, parse_page_id};
-use crate::plan::schema_change::{DesiredProperty, Known, SchemaPlan, desired, diff};
+use crate::plan::schema_change::{DesiredProperty, Known, SchemaChange, SchemaPlan, desired, diff};
 use crate::plan::{Operation, OperationKind};
 use crate::ports::{Clock, Commit, Pin, Record, Rows, Store};
 use crate::postgres::{ConnectOptions, PostgresError, connect, introspect_all};
@@ -120,6 +120,60 @@ pub(crate) async fn remembered(pool: &PgPool, profile: &Profile) -> Result<Remem
         .await
         .map_err(|error| Failure::world(with_causes(&error)))?;
     Ok(Remembered::of(&pins))
+}
+
+/// A profile's memory alone, for commands that need neither Notion nor the tables.
+pub(crate) struct Memory {
+    /// The profile.
+    pub(crate) profile: Profile,
+    /// Its mappings.
+    pub(crate) mappings: Vec<Mapping>,
+    /// Its state.
+    pub(crate) store: ProfileDatabase,
+    /// What is remembered of its workspace.
+    pub(crate) remembered: Remembered,
+    /// The present instant on the database's clock.
+    pub(crate) now: OffsetDateTime,
+}
+
+impl Memory {
+    /// Opens what earlier runs left; refuses where none has.
+    pub(crate) async fn open(project: &Project, name: &str) -> Result<Self, Failure> {
+        let (profile, mappings) = prepare(project, name)?;
+        let url = required(&profile.database_url, &profile, "database_url")?;
+        let failed = |error: PostgresError| postgres(&error);
+        let pool = connect(url, &ConnectOptions::default()).await.map_err(failed)?;
+        let version = state_version(&pool, &profile.state_schema)
+            .await
+            .map_err(failed)?;
+        if version != SchemaVersion::Current {
+            return Err(Failure::needs_user(format!("profile `{name}` was never set up"))
+                .code(ErrorCode::NotSetUp)
+                .hint("run `frames-sync setup`"));
+        }
+        let now = DatabaseClock::measure(&pool).await.map_err(failed)?.now();
+        let remembered = remembered(&pool, &profile).await?;
+        let store =
+            ProfileDatabase::new(pool, &profile.state_schema, name, BTreeMap::new(), None).map_err(failed)?;
+        Ok(Self {
+            profile,
+            mappings,
+            store,
+            remembered,
+            now,
+        })
+    }
+}
+
+/// An instant as reports print it: ISO 8601 in UTC, to the second.
+pub(crate) fn iso(at: OffsetDateTime) -> String {
+    // Instants of the database are far from the limits of either type.
+    jiff::Timestamp::from_second(at.unix_timestamp()).map_or_else(|_| at.to_string(), |at| at.to_string())
+}
+
+/// A failure of a profile's memory.
+pub(crate) fn store(error: &crate::ports::StoreError) -> Failure {
+    Failure::world(with_causes(error)).code(ErrorCode::PostgresFailed)
 }
 
 /// A profile's settings and mappings, with every finding that keeps them from being used turned into a failure.
@@ -435,14 +489,23 @@ impl Session {
             // Views are `setup`'s business; here they count as present.
             let mut wanted = desired(mapping, &all, known);
             wanted.views.clear();
-            let plan = diff(&wanted, Some(&schema), &[]);
+            let mut plan = diff(&wanted, Some(&schema), &[]);
+            keep_frozen(&mut plan, mapping, known);
             Ok::<_, Failure>((mapping.entity.clone(), schema, plan))
         });
         let read = futures_util::future::try_join_all(reads).await?;
         let lacks = read.iter().any(|(_, _, plan)| !plan.changes.is_empty());
         if lacks && may_write {
-            refuse_conflicts(read.iter().map(|(_, _, plan)| plan))?;
-            let surveyed = self.survey(known, wanted).await?;
+            let mut surveyed = self.survey(known, wanted).await?;
+            for found in &mut surveyed {
+                if let Some(mapping) = self
+                    .mappings
+                    .iter()
+                    .find(|mapping| mapping.entity == found.entity)
+                {
+                    keep_frozen(&mut found.plan, mapping, known);
+                }
+            }
             let made = setup::apply(&self.client, &self.parent, surveyed)
                 .await
                 .map_err(|error| set_up_failed(&error))?;
@@ -566,6 +629,17 @@ impl Session {
     pub(crate) fn now(&self) -> OffsetDateTime {
         self.clock.now()
     }
+}
+
+/// Leaves properties that a person deleted as they are: their fields are frozen until `setup` adds them again (6.8).
+fn keep_frozen(plan: &mut SchemaPlan, mapping: &Mapping, known: &Known) {
+    let was_there = |name: &str| {
+        let remembered = known.properties.get(&mapping.entity);
+        remembered.is_some_and(|properties| properties.contains_key(name))
+            && mapping.fields.iter().any(|field| field.property == name)
+    };
+    plan.changes
+        .retain(|change| !matches!(change, SchemaChange::AddProperty(property) if was_there(&property.name)));
 }
 
 /// What begins the made-up id of a property that is still to be added.

@@ -7,7 +7,10 @@ use serde_json::Value as Json;
 use crate::notion::Usage;
 use crate::notion::setup::Surveyed;
 use crate::plan::schema_change::SchemaChange;
-use crate::report::{NotionUsage, Outcome, PlanReport, ProfileReport, RunReport, SchemaChangeReport};
+use crate::report::{
+    ConflictsReport, NotionUsage, Outcome, PlanReport, ProfileReport, RunReport, SchemaChangeReport,
+    StatusReport,
+};
 
 /// A client's counters as reports carry them, since an earlier reading.
 pub(crate) fn usage(now: &Usage, before: &Usage) -> NotionUsage {
@@ -62,6 +65,62 @@ fn name(change: &SchemaChange, surveyed: &Surveyed) -> String {
             surveyed.desired.title.clone()
         }
     }
+}
+
+/// How a profile's entities stand, a line each.
+pub(crate) fn status(report: &StatusReport) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header([
+        "entity",
+        "linked",
+        "pending",
+        "held",
+        "conflicts",
+        "errors",
+        "last run",
+        "lag",
+    ]);
+    for entity in &report.entities {
+        table.add_row([
+            entity.entity.clone(),
+            entity.linked.to_string(),
+            entity.pending.to_string(),
+            entity.held.to_string(),
+            entity.conflicts.to_string(),
+            entity.errors.to_string(),
+            entity.last_run.clone().unwrap_or_else(|| "never".to_owned()),
+            entity
+                .lag_seconds
+                .map_or_else(|| "never looked".to_owned(), |lag| format!("{lag:.0} s")),
+        ]);
+    }
+    format!("profile {}\n{table}\n", report.profile)
+}
+
+/// Conflicts with both values.
+pub(crate) fn conflicts(report: &ConflictsReport) -> String {
+    let mut out = format!(
+        "profile {}: {} conflicts\n",
+        report.profile,
+        report.conflicts.len()
+    );
+    for conflict in &report.conflicts {
+        let place = conflict.property.as_deref().unwrap_or("the record itself");
+        let _ = writeln!(
+            out,
+            "{}  {} {} {place} ({})\n  when both agreed: {}\n  postgres: {}\n  notion:   {}\n  {}",
+            conflict.id,
+            conflict.entity,
+            conflict.key,
+            conflict.status,
+            conflict.base,
+            conflict.postgres,
+            conflict.notion,
+            conflict.reason,
+        );
+    }
+    out
 }
 
 /// A run over all profiles.

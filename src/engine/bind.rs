@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::codec::{BoundCodec, row_json};
@@ -93,11 +94,21 @@ pub enum BindError {
 /// The first name that does not resolve, or pair that does not fit.
 pub fn bind(binding: &Binding<'_>) -> Result<Entity, BindError> {
     let mapping = binding.mapping;
-    let fields = mapping
-        .fields
-        .iter()
-        .filter_map(|field| binding.field(field).transpose())
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut fields = Vec::new();
+    let mut frozen = Vec::new();
+    for field in &mapping.fields {
+        match binding.field(field) {
+            Ok(bound) => fields.extend(bound),
+            // 6.8: a property that is gone must never read as empty, and must not stop the others.
+            Err(error @ (BindError::Property { .. } | BindError::PropertyType { .. })) => {
+                let was_there = binding.remembered.contains_key(&field.property);
+                if was_there || matches!(error, BindError::PropertyType { .. }) {
+                    frozen.push((field.property.clone(), error.to_string()));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
     let own = |name: &str, wanted| binding.property(name, wanted).map(|property| property.id.clone());
     let opt_out = match &mapping.opt_out {
         Some(name) => Some(own(name, PropertyType::Checkbox)?),
@@ -131,6 +142,8 @@ pub fn bind(binding: &Binding<'_>) -> Result<Entity, BindError> {
             .map(|name| Ok((name.clone(), binding.column(name)?.pg_type.clone())))
             .collect::<Result<_, _>>()?,
         fields,
+        frozen,
+        scope: scope_digest(mapping),
         postgres_id: own(&mapping.system.postgres_id, PropertyType::RichText)?,
         last_synced: own(&mapping.system.last_synced, PropertyType::Date)?,
         sync_status: own(&mapping.system.sync_status, PropertyType::Select)?,
@@ -167,6 +180,12 @@ pub fn bind(binding: &Binding<'_>) -> Result<Entity, BindError> {
         })?,
         required,
     })
+}
+
+/// What tells one choice of rows from another: table, key and scope (6.4).
+fn scope_digest(mapping: &Mapping) -> String {
+    let chosen = format!("{} {:?} {:?}", mapping.table, mapping.key, mapping.scope);
+    crate::plan::hex(&Sha256::digest(chosen)[..16])
 }
 
 /// The columns that a mapping's rows are read with: key, fields, and those that templates name.

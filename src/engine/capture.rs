@@ -95,6 +95,7 @@ impl Work<'_> {
             guards: entity.guards,
             linked,
             initialised: marks.initialised,
+            scope_changed: self.scope_changed(entity).await?,
             rows_seen: found.rows_seen,
             pages_seen: found.pages_seen,
             pages_trashed_today: store.deleted_since(&entity.name, Side::Notion, day).await?,

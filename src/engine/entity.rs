@@ -20,6 +20,10 @@ pub struct Entity {
     pub key: Vec<(String, PgType)>,
     /// The fields that travel, in mapping order; properties that only stand in Notion's schema are not here.
     pub fields: Vec<EntityField>,
+    /// Fields whose property is gone or of another type, with the reason: they are left alone on both sides.
+    pub frozen: Vec<(String, String)>,
+    /// A digest of table, key and scope: which rows are the entity's.
+    pub scope: String,
     /// The engine's own text property.
     pub postgres_id: PropertyId,
     /// The engine's own date property.

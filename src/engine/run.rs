@@ -16,7 +16,7 @@ use crate::journal::Outcome as Ended;
 use crate::plan::file::SavedPlan;
 use crate::plan::order::EntityOrder;
 use crate::plan::{Operation, Plan, guard};
-use crate::ports::{Commit, Fence, Marks, Record, Retry, RunRecord};
+use crate::ports::{Commit, Fence, Marks, Pin, Record, Retry, RunRecord};
 use crate::report::{Command, ErrorCode, Failure, Outcome, ProfileReport, Refusal};
 use crate::value::{RecordKey, UserId};
 
@@ -146,6 +146,17 @@ impl Engine {
         let ended = work.cycle(saved, report, plan).await;
         for entity in work.entities() {
             let totals = self.store.totals(&entity.name).await.ok();
+            for (property, why) in &entity.frozen {
+                let property = Some(property.clone());
+                work.tally.error(
+                    &entity.name,
+                    None,
+                    None,
+                    property,
+                    ErrorCode::PropertyDrift,
+                    why.clone(),
+                );
+            }
             if totals.as_ref().is_some_and(|totals| totals.troubled > 0) {
                 work.still_troubled(&entity).await;
             }
@@ -210,6 +221,15 @@ impl Work<'_> {
     /// Notes a record whose relations are to be set once the pages they lead to are there.
     pub(super) fn second_phase(&self, entity: &str, key: &RecordKey) {
         locked(&self.waiting).insert((entity.to_owned(), key.clone()));
+    }
+
+    /// Whether the entity's rows are chosen otherwise than when it was last applied.
+    pub(super) async fn scope_changed(&self, entity: &Entity) -> Result<bool, EngineError> {
+        let name = scope_pin(&entity.name);
+        let pins = self.engine.store.pins().await?;
+        Ok(pins
+            .iter()
+            .any(|pin| pin.name == name && pin.value != entity.scope))
     }
 
     /// Counts the errors of records that this run had no reason to look at: they are still not in step.
@@ -294,8 +314,17 @@ impl Work<'_> {
         self.apply_all(work).await?;
         self.apply_waiting().await?;
         let mut records = Vec::new();
+        let pins = self.engine.store.pins().await?;
         for captured in captured {
             if !refused.contains(&captured.entity.name) {
+                let pin = Pin {
+                    name: scope_pin(&captured.entity.name),
+                    value: captured.entity.scope.clone(),
+                };
+                let is_whole = self.request.keys.is_empty() && self.request.properties.is_empty();
+                if is_whole && self.request.writes_notion() && !pins.contains(&pin) {
+                    records.push(Record::Pin(pin));
+                }
                 records.extend(self.marked(captured));
             }
         }
@@ -469,6 +498,11 @@ impl Work<'_> {
         records.push(Record::Marks(captured.entity.name.clone(), marks));
         records
     }
+}
+
+/// The pin that remembers which rows are an entity's.
+fn scope_pin(entity: &str) -> String {
+    format!("scope:{entity}")
 }
 
 fn refusals(plan: &Plan, captured: &[Captured]) -> Vec<Refusal> {

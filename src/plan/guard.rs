@@ -21,6 +21,8 @@ pub struct Circumstances {
     pub linked: u64,
     /// Whether its first push was finished.
     pub initialised: bool,
+    /// Whether the mapping chooses other rows than when it was last applied: another table, key or scope.
+    pub scope_changed: bool,
     /// Rows seen in a complete look at the table; `None` when there was none.
     pub rows_seen: Option<u64>,
     /// Pages seen in a complete listing; `None` when there was none.
@@ -67,6 +69,11 @@ pub fn refusals(plan: &Plan, circumstances: &Circumstances) -> Vec<Refusal> {
                 refusals.push(refusal(ErrorCode::EmptySide, message));
             }
         }
+    }
+    if circumstances.scope_changed && circumstances.linked > 0 && !operations.is_empty() {
+        let message =
+            "the mapping's table, key or scope has changed; rows that the new scope leaves out look deleted";
+        refusals.push(refusal(ErrorCode::ScopeChanged, message.to_owned()));
     }
     let cap = delete_cap(circumstances.linked, &circumstances.guards);
     for (side, today, what) in [

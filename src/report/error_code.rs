@@ -130,6 +130,10 @@ error_codes! {
     /// Very many new records.
     MassCreate = "mass_create": "Far more records appeared than there were. Nothing was written. If it was meant, \
         `approve` the plan.",
+    /// The mapping chooses other rows.
+    ScopeChanged = "scope_changed": "The mapping's table, key or scope has changed since it was last applied. Rows \
+        that the new scope leaves out would lose their pages, so nothing was written. Look at the plan; `approve` \
+        lets exactly this plan run once.",
     /// The saved plan no longer fits.
     StalePlan = "stale_plan": "A side has moved since the plan was saved, so it was not applied. Make a new plan.",
     /// Another runner holds the profile.

@@ -1,6 +1,8 @@
 //! One file for each command: its arguments, and what it does.
 
+pub mod approve;
 pub mod completions;
+pub mod conflicts;
 pub mod demo;
 pub mod doctor;
 pub mod generate;
@@ -9,4 +11,5 @@ pub mod plan;
 pub mod run_once;
 pub mod schema;
 pub mod simulate_notion;
+pub mod status;
 pub mod validate;

@@ -185,6 +185,8 @@ fn entity(name: &str, fields: Vec<EntityField>, options: &Options) -> Arc<Entity
         data_source_id: format!("ds-{name}"),
         key: vec![("id".to_owned(), PgType::Text)],
         fields,
+        frozen: Vec::new(),
+        scope: String::new(),
         postgres_id: PropertyId::from("postgres_id"),
         last_synced: PropertyId::from("last_synced"),
         sync_status: PropertyId::from("sync_status"),

@@ -41,6 +41,7 @@ fn circumstances(linked: u64) -> Circumstances {
         entity: "teams".to_owned(),
         guards: Guards::default(),
         linked,
+        scope_changed: false,
         initialised: true,
         rows_seen: Some(linked),
         pages_seen: None,

@@ -328,12 +328,16 @@ async fn too_many_deletes_stop_the_mapping_before_its_first_write() {
     assert!(refusal["approve"].as_str().is_some_and(|hash| !hash.is_empty()));
     assert_eq!(writes(&world.simulator.exchanges()).len(), 0);
     assert_eq!(world.pages("Things").len(), 40);
-    // The same again, until somebody decides.
+    // The same again, until somebody decides; then once.
+    let hash = refusal["approve"].as_str().expect("a hash").to_owned();
     let again = world.run(&["sync"]);
-    assert_eq!(
-        again.entity("things")["refusals"][0]["approve"],
-        refusal["approve"]
-    );
+    assert_eq!(again.entity("things")["refusals"][0]["approve"], hash);
+    world.ok(&["approve", &hash]);
+    let report = world.ok(&["sync"]);
+    assert_eq!(report.entity("things")["pages_trashed"], 10);
+    assert_eq!(world.pages("Things").len(), 30);
+    world.sql("delete from things where amount <= 20").await;
+    assert_eq!(world.run(&["sync"]).code, 1);
 }
 
 #[tokio::test]

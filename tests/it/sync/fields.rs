@@ -525,3 +525,33 @@ properties:
         Some("red")
     );
 }
+
+#[tokio::test]
+async fn a_person_settles_a_conflict_by_choosing_a_side() {
+    for (take, winner) in [("postgres", "from Postgres"), ("notion", "from Notion")] {
+        let world = with_policy("manual").await;
+        let page = both_edit(&world).await;
+        world.run(&["sync"]);
+        let listed = world.ok(&["conflicts", "list"]).json;
+        let conflict = &listed["conflicts"][0];
+        assert_eq!(conflict["property"], "Note");
+        assert_eq!(conflict["postgres"], "from Postgres");
+        assert_eq!(conflict["notion"], "from Notion");
+        let id = conflict["id"].as_str().expect("an id");
+        assert_eq!(world.ok(&["status"]).json["entities"][1]["conflicts"], 1);
+        assert_eq!(
+            world.ok(&["conflicts", "show", id]).json["conflicts"][0]["status"],
+            "open"
+        );
+        let chosen = world.ok(&["conflicts", "resolve", id, "--take", take]).json;
+        assert_eq!(chosen["conflicts"][0]["status"], "chosen");
+        let report = world.ok(&["sync"]);
+        assert_eq!(report.entity("things")["conflicts_resolved"], 1);
+        assert_eq!(world.text(page, "Note"), winner);
+        assert_eq!(note(&world).await.as_deref(), Some(winner));
+        assert_eq!(world.text(page, "sync_status"), "synced");
+        assert_eq!(world.ok(&["conflicts", "list"]).json["conflicts"], json!([]));
+        let again = world.project.run(&["conflicts", "resolve", id, "--take", take]);
+        assert_eq!(again.code, Some(1));
+    }
+}

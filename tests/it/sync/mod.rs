@@ -1,6 +1,7 @@
 //! The built binary, a real Postgres, and Notion over HTTP: what sync promises, end to end.
 
 mod budgets;
+mod drift;
 mod existence;
 mod faults;
 mod fields;

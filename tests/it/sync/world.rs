@@ -150,6 +150,12 @@ impl World {
         (report, self.simulator.exchanges())
     }
 
+    /// Writes a mapping anew.
+    pub(super) fn rewrite(&self, entity: &str, yaml: &str) {
+        let path = self.project.path().join(format!("mappings/{entity}.yaml"));
+        std::fs::write(path, yaml).expect("a mapping");
+    }
+
     /// The data source with a title.
     pub(super) fn source(&self, title: &str) -> Uuid {
         self.simulator

@@ -1,0 +1,64 @@
+//! `approve`: lets a plan that a guard stopped run once.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::context::{self, Selection};
+use crate::cli::session::{self, Memory};
+use crate::cli::{Exit, Failure, Format, Global, Terminal};
+use crate::ports::{Approval, Store as _};
+
+/// How long an approval lasts.
+///
+/// Source: sync semantics, section 8.
+const LASTS: time::Duration = time::Duration::HOUR;
+
+/// Let a plan that a guard stopped run once, within the next hour.
+#[derive(Debug, Args)]
+pub struct Approve {
+    /// The plan's hash, as the refusal or `plan` printed it.
+    #[arg(value_name = "HASH")]
+    pub hash: String,
+}
+
+impl Approve {
+    /// Records the approval for each selected profile.
+    pub fn run(self, global: &Global, terminal: &Terminal) -> Result<Exit, Failure> {
+        let is_hash = self.hash.len() >= 8 && self.hash.chars().all(|digit| digit.is_ascii_hexdigit());
+        if !is_hash {
+            return Err(Failure::usage(format!("`{}` is no hash of a plan", self.hash))
+                .hint("`frames-sync plan` and a refused run print it"));
+        }
+        let project = context::open_project(global)?;
+        let names = context::select(&project, global, Selection::Default)?;
+        let until = context::block_on(async {
+            let mut until = Vec::new();
+            for name in &names {
+                let memory = Memory::open(&project, name).await?;
+                let approval = Approval {
+                    hash: self.hash.clone(),
+                    expires_at: memory.now + LASTS,
+                };
+                memory
+                    .store
+                    .approve(&approval)
+                    .await
+                    .map_err(|error| session::store(&error))?;
+                until.push((name, approval.expires_at));
+            }
+            Ok::<_, Failure>(until)
+        })??;
+        for (name, at) in until {
+            let at = session::iso(at);
+            match terminal.format() {
+                Format::Json => terminal.json(&json!({
+                    "version": 1, "profile": name, "hash": self.hash, "expires_at": at,
+                })),
+                _ => terminal.text(format_args!(
+                    "{name}: exactly this plan may run once until {at}; run `frames-sync sync`\n"
+                )),
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
