@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
+use super::batch::{Batch, Cut, list_json};
 use super::body::Body;
-use super::query::{Batch, Cut, list_json};
 use super::read::user_reference;
 use super::refusal::{Answered, Refusal};
 use super::rich_text;

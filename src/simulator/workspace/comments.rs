@@ -3,9 +3,9 @@
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use super::batch::{Batch, list_json};
 use super::body::Body;
 use super::endpoint::query_id;
-use super::query::{Batch, list_json};
 use super::read::user_reference;
 use super::refusal::{Answered, Refusal};
 use super::rich_text::{self, RichText};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use super::batch::Batch;
 use super::body::Body;
-use super::query::Batch;
 use super::refusal::{Answered, Refusal};
 use super::rich_text::{self, RichText};
 use super::schema::{self, Config, Draft, MAX_NAME, Property, PropertyId, same_name};

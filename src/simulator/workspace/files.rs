@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use super::batch::{Batch, list_json};
 use super::body::{Body, parse_uuid};
 use super::endpoint::{Answer, Content, Payload};
-use super::query::{Batch, list_json};
 use super::refusal::{Answered, Refusal};
 use super::schema::PropertyId;
 use super::state::Upload;

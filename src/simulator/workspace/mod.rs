@@ -3,6 +3,7 @@
 //! [`Workspace::answer`] is the public API as `reference/notion-api.md` tells it, one [`Request`] to one [`Answer`].
 //! The methods in `human` are what a person does in the app. Time is whatever [`Workspace::set_now`] said last.
 
+mod batch;
 mod blocks;
 mod body;
 mod comments;

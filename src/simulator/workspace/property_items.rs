@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::query::{Batch, Cut};
+use super::batch::{Batch, Cut};
 use super::refusal::{Answered, Refusal};
 use super::schema::Config;
 use super::state::Parent;

@@ -3,8 +3,8 @@
 use serde_json::Value as Json;
 use uuid::Uuid;
 
+use super::batch::{Batch, Cut, list_json};
 use super::body::Body;
-use super::query::{Batch, Cut, list_json};
 use super::read::Shown;
 use super::refusal::Answered;
 use super::{Caller, Moment, Workspace, rich_text};

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::query::{Batch, Cut, list_json};
+use super::batch::{Batch, Cut, list_json};
 use super::refusal::Answered;
 use super::{Caller, Request, Workspace};
 

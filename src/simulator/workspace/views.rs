@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use super::batch::{Batch, Cut, list_json};
 use super::body::Body;
 use super::endpoint::query_id;
 use super::filter::Filter;
-use super::query::{Batch, Cut, list_json};
 use super::read::{url_of, user_reference};
 use super::refusal::{Answered, Refusal};
 use super::state::{View, ViewQuery};
