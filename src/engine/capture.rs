@@ -132,8 +132,8 @@ impl Work<'_> {
                 .pages_listed_at
                 .is_none_or(|at| started - at >= self.engine.tuning.full_scan_every);
         // A complete listing of few pages is one request as well, and shows what was trashed or moved.
-        let complete_due = complete_due || linked < PAGES_IN_AN_ANSWER;
-        let query = match (complete_due, marks.pages_edited_until) {
+        let lists_all = complete_due || linked < PAGES_IN_AN_ANSWER;
+        let query = match (lists_all, marks.pages_edited_until) {
             (false, Some(until)) => PageQuery::EditedSince(until - OVERLAP),
             _ => PageQuery::All,
         };
@@ -183,7 +183,8 @@ impl Work<'_> {
                 break;
             }
         }
-        if complete {
+        // Nothing at all is a finding of the listing that is due, with its guard; in between it tells nothing.
+        if complete && (complete_due || !listed.is_empty()) {
             found.pages_seen = Some(listed.len() as u64);
             if linked_seen < linked && !listed.is_empty() {
                 self.capture_missing_pages(entity, &listed, started, found)

@@ -360,7 +360,7 @@ async fn an_empty_side_stops_the_mapping() {
     for page in world.pages("Things") {
         world.simulator.workspace(|workspace| workspace.trash(page));
     }
-    let report = world.run(&["sync"]);
+    let report = world.run(&["sync", "--full"]);
     assert_eq!(report.code, 1, "{:#}", report.json);
     assert_eq!(world.rows("things").await, rows);
 }
