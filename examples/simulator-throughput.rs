@@ -104,7 +104,7 @@ fn page(home: &Value, row: usize) -> Value {
             "State": {"select": {"name": (["active", "left", "on leave"][row % 3])}},
             "Skills": {"multi_select": [{"name": "welding"}, {"name": "CAD"}]},
             "Joined": {"date": {"start": format!("2026-{:02}-{:02}", 1 + row % 12, 1 + row % 28)}},
-            "Lead": {"checkbox": row % 10 == 0},
+            "Lead": {"checkbox": row.is_multiple_of(10)},
             "Site": {"url": format!("https://example.edu/~student{row}")},
         },
     })

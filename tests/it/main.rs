@@ -1,10 +1,5 @@
 //! The one integration-test binary: a module for each behaviour.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops at its first surprise, in its helpers too"
-)]
-
 mod cli_live;
 mod codec;
 mod demo;
