@@ -41,6 +41,17 @@ pub struct Parsed {
 /// that later checks can go on. A misspelt key counts as the one it was meant to be.
 pub fn parse(document: Document) -> Checked<Parsed> {
     let findings = SCHEMA.check(&document);
+    // Nearly every file is fine, and is typed from the value as it was read.
+    if findings.is_empty()
+        && let Ok(written) = MappingDocument::deserialize(&document.value)
+    {
+        return Checked::fine(Parsed {
+            document,
+            written,
+            left_out: BTreeSet::new(),
+            assumed: BTreeSet::new(),
+        });
+    }
     let mut mending = Mending {
         value: document.value.clone(),
         left_out: BTreeSet::new(),
