@@ -24,6 +24,7 @@ pub mod postgres;
 pub mod project;
 pub mod reconcile;
 pub mod report;
+pub mod runner;
 pub mod schema;
 pub mod simulator;
 pub mod store;

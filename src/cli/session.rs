@@ -45,6 +45,7 @@ pub(crate) struct Session {
     /// The profile's rows and state.
     pub(crate) database: Arc<ProfileDatabase>,
     bot: UserId,
+    workspace: Option<String>,
     pool: PgPool,
     tables: BTreeMap<TableName, TableSchema>,
     clock: Arc<DatabaseClock>,
@@ -258,7 +259,8 @@ impl Session {
         let clock = Arc::new(clock);
         let session = Self {
             holder: format!("{}-{}", std::process::id(), Uuid::new_v4()),
-            bot: me.id.clone(),
+            bot: me.id,
+            workspace: me.bot.and_then(|bot| bot.workspace_id),
             profile,
             mappings,
             client,
@@ -269,8 +271,7 @@ impl Session {
             clock,
             has_state,
         };
-        let workspace = me.bot.as_ref().and_then(|bot| bot.workspace_id.clone());
-        session.check_pins(workspace.as_deref()).await?;
+        session.check_pins(session.workspace.as_deref()).await?;
         Ok(session)
     }
 
@@ -437,19 +438,20 @@ impl Session {
     }
 
     async fn pin_connection(&self) -> Result<(), Failure> {
-        let me = self.client.me().await.map_err(|error| notion(&error))?;
         let pinned: Vec<String> = self.pins().await?.into_iter().map(|pin| pin.name).collect();
-        let workspace = me.bot.and_then(|bot| bot.workspace_id);
-        let pins = [("workspace", workspace), ("bot", Some(me.id.to_string()))]
-            .into_iter()
-            .filter(|(name, _)| !pinned.iter().any(|pinned| pinned == name))
-            .filter_map(|(name, value)| {
-                Some(Pin {
-                    name: name.to_owned(),
-                    value: value?,
-                })
+        let pins = [
+            ("workspace", self.workspace.clone()),
+            ("bot", Some(self.bot.to_string())),
+        ]
+        .into_iter()
+        .filter(|(name, _)| !pinned.iter().any(|pinned| pinned == name))
+        .filter_map(|(name, value)| {
+            Some(Pin {
+                name: name.to_owned(),
+                value: value?,
             })
-            .collect();
+        })
+        .collect();
         self.write_pins(pins).await
     }
 

@@ -675,47 +675,23 @@ impl Work<'_> {
 
     /// Deletes a row whose page a person trashed, with the whole row kept.
     async fn delete_row(&self, entity: &Entity, seen: &Seen, reason: Reason) -> Result<Step, EngineError> {
-        let (Some(before), Some(columns)) = (&seen.link, seen.columns()) else {
-            return Ok(Step::Done(Outcome::Deferred));
-        };
-        let now = self.engine.clock.now();
-        let mut entry = self.audit(entity, before, Side::Postgres, Act::Deleted, reason, now);
-        entry.old = Some(Kept::Record(columns.clone()));
-        let mut link = before.clone();
-        link.phase = Phase::Tombstone;
-        link.note = Some("page_trashed".to_owned());
-        link.look_again_at = None;
-        let settle = |_: &Row| vec![Record::Link(Box::new(link.clone())), Record::Audit(entry.clone())];
-        let write = RowWrite::Delete {
-            entity: entity.name.clone(),
-            key: before.key.clone(),
-            expect: mapped(entity, columns),
-        };
-        let commit = Commit {
-            row: Some((write, Box::new(settle))),
-            records: self.closed(seen, reason, now),
-        };
-        self.row_written(entity, seen, commit, |report| report.rows_deleted += 1)
-            .await
+        self.end_row(entity, seen, reason, Phase::Tombstone, |key, expect| {
+            RowWrite::Delete {
+                entity: entity.name.clone(),
+                key,
+                expect,
+            }
+        })
+        .await
     }
 
+    /// Sets the columns of soft deletion in a row whose page a person trashed, with the whole row kept.
     async fn soft_delete_row(
         &self,
         entity: &Entity,
         seen: &Seen,
         reason: Reason,
     ) -> Result<Step, EngineError> {
-        let (Some(before), Some(columns)) = (&seen.link, seen.columns()) else {
-            return Ok(Step::Done(Outcome::Deferred));
-        };
-        let now = self.engine.clock.now();
-        let mut entry = self.audit(entity, before, Side::Postgres, Act::Deleted, reason, now);
-        entry.old = Some(Kept::Record(columns.clone()));
-        let mut link = before.clone();
-        link.phase = Phase::Held;
-        link.note = Some("page_trashed".to_owned());
-        link.look_again_at = None;
-        let settle = |_: &Row| vec![Record::Link(Box::new(link.clone())), Record::Audit(entry.clone())];
         let set = entity
             .soft_delete
             .iter()
@@ -724,12 +700,38 @@ impl Work<'_> {
                 value: value.clone(),
             })
             .collect();
-        let write = RowWrite::Update {
-            entity: entity.name.clone(),
-            key: before.key.clone(),
-            set,
-            expect: mapped(entity, columns),
+        self.end_row(entity, seen, reason, Phase::Held, |key, expect| {
+            RowWrite::Update {
+                entity: entity.name.clone(),
+                key,
+                set,
+                expect,
+            }
+        })
+        .await
+    }
+
+    /// Writes the end of a row, leaves its link in that phase, and keeps the whole row in the audit log.
+    async fn end_row(
+        &self,
+        entity: &Entity,
+        seen: &Seen,
+        reason: Reason,
+        phase: Phase,
+        write: impl FnOnce(RecordKey, Vec<RowChange>) -> RowWrite,
+    ) -> Result<Step, EngineError> {
+        let (Some(before), Some(columns)) = (&seen.link, seen.columns()) else {
+            return Ok(Step::Done(Outcome::Deferred));
         };
+        let now = self.engine.clock.now();
+        let mut entry = self.audit(entity, before, Side::Postgres, Act::Deleted, reason, now);
+        entry.old = Some(Kept::Record(columns.clone()));
+        let mut link = before.clone();
+        link.phase = phase;
+        link.note = Some("page_trashed".to_owned());
+        link.look_again_at = None;
+        let settle = |_: &Row| vec![Record::Link(Box::new(link.clone())), Record::Audit(entry.clone())];
+        let write = write(before.key.clone(), mapped(entity, columns));
         let commit = Commit {
             row: Some((write, Box::new(settle))),
             records: self.closed(seen, reason, now),
