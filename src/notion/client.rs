@@ -209,6 +209,7 @@ impl Client {
                     return Err(error);
                 }
                 Retry::Unknown => {
+                    self.turnstile.in_doubt();
                     return Err(NotionError::UnknownOutcome {
                         operation,
                         reason: reason(&error),

@@ -24,6 +24,11 @@ pub const MAX_IN_FLIGHT: usize = 32;
 /// stream of important work cannot starve the rest.
 const FAIR_TURN: u64 = 8;
 
+/// For how long after an outcome became unknown a part of the budget is kept for settling it.
+///
+/// A create is looked for until `W_create` (480 s by default) after it was sent; a rate window is room for the last look.
+const DOUBT: Duration = Duration::from_secs(540);
+
 /// The budget of one connection and the queue for it.
 ///
 /// A slot comes back one window after its *answer*, not after its sending. The server counted the request
@@ -37,6 +42,7 @@ pub struct Pacer {
     /// When used slots come back, earliest first.
     returning: VecDeque<Instant>,
     paused_until: Option<Instant>,
+    in_doubt_until: Option<Instant>,
     waiting: BTreeMap<(Priority, u64), ()>,
     next_ticket: u64,
     granted: u64,
@@ -68,6 +74,7 @@ impl Pacer {
             in_flight: 0,
             returning: VecDeque::new(),
             paused_until: None,
+            in_doubt_until: None,
             waiting: BTreeMap::new(),
             next_ticket: 0,
             granted: 0,
@@ -111,7 +118,7 @@ impl Pacer {
         }
         let used = self.in_flight + self.returning.len();
         let free = self.limit.saturating_sub(used);
-        let reserve = self.reserve(ticket.priority);
+        let reserve = self.reserve(ticket.priority, now);
         if free > reserve {
             self.leave(ticket);
             self.in_flight += 1;
@@ -141,11 +148,21 @@ impl Pacer {
         self.paused_until = Some(self.paused_until.map_or(until, |present| present.max(until)));
     }
 
+    /// Tells that a write's outcome is unknown, and will have to be settled.
+    pub fn in_doubt(&mut self, now: Instant) {
+        self.in_doubt_until = Some(now + DOUBT);
+    }
+
     /// A tenth of the budget is kept for settling: work that is unclear must not wait behind new work.
-    fn reserve(&self, priority: Priority) -> usize {
-        match priority {
-            Priority::Settle => 0,
-            _ => self.limit / 10,
+    ///
+    /// It is kept while something is to be settled. Settling begins a settle window after the doubt at the earliest,
+    /// which is two rate windows: the reserve is whole by then, and in quiet times the whole budget can be spent.
+    fn reserve(&self, priority: Priority, now: Instant) -> usize {
+        let is_in_doubt = self.in_doubt_until.is_some_and(|until| now < until);
+        if is_in_doubt && priority != Priority::Settle {
+            self.limit / 10
+        } else {
+            0
         }
     }
 
@@ -280,14 +297,15 @@ mod tests {
                 .count();
             assert!(in_window <= 180, "{in_window} from {from}");
         }
-        // All of the budget but the reserve is spent: five windows of 162.
-        assert_eq!(sent.len(), 5 * 162);
+        // All of the budget is spent: five windows of 180.
+        assert_eq!(sent.len(), 5 * 180);
     }
 
     #[test]
     fn the_reserve_is_for_settling() {
         let start = Instant::now();
         let mut pacer = Pacer::new(20);
+        pacer.in_doubt(start);
         let sent = (0..30)
             .filter(|_| send(&mut pacer, Priority::Pull, start) == Turn::Now)
             .count();
@@ -302,6 +320,20 @@ mod tests {
             Turn::At(start + seconds(60))
         );
         assert_eq!(send(&mut pacer, Priority::Pull, start + seconds(60)), Turn::Now);
+    }
+
+    #[test]
+    fn nothing_is_kept_back_once_nothing_is_in_doubt() {
+        let start = Instant::now();
+        let later = start + DOUBT;
+        let mut pacer = Pacer::new(20);
+        pacer.in_doubt(start);
+        let mut sent = |now| {
+            (0..30)
+                .filter(|_| send(&mut pacer, Priority::Push, now) == Turn::Now)
+                .count()
+        };
+        assert_eq!((sent(start), sent(later)), (18, 20));
     }
 
     #[test]

@@ -131,6 +131,11 @@ impl Turnstile {
         self.changed.notify_waiters();
     }
 
+    /// Keeps a part of the budget for settling a write whose outcome is unknown.
+    pub fn in_doubt(&self) {
+        self.state().pacer.in_doubt(Instant::now().into_std());
+    }
+
     /// Refuses every further request of the token.
     pub fn stop(&self, reason: &str) {
         self.state().stopped = Some(reason.to_owned());

@@ -1,6 +1,7 @@
 //! A JSON value that knows where each of its parts was written.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -128,6 +129,31 @@ impl Document {
 
 /// The pointer to a member or element of what another pointer leads to.
 pub fn pointer(parent: &str, member: impl std::fmt::Display) -> String {
-    let member = member.to_string().replace('~', "~0").replace('/', "~1");
-    format!("{parent}/{member}")
+    let mut pointer = String::with_capacity(parent.len() + 24);
+    pointer.push_str(parent);
+    pointer.push('/');
+    // Writing to a string cannot fail.
+    let _ = write!(Escaping(&mut pointer), "{member}");
+    pointer
+}
+
+/// Writes a member's name as a pointer holds it (RFC 6901). Every check of every property makes a pointer, so no copy
+/// is made on the way.
+struct Escaping<'a>(&'a mut String);
+
+impl Write for Escaping<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        if !text.contains(['~', '/']) {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        for character in text.chars() {
+            match character {
+                '~' => self.0.push_str("~0"),
+                '/' => self.0.push_str("~1"),
+                other => self.0.push(other),
+            }
+        }
+        Ok(())
+    }
 }
