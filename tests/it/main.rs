@@ -9,6 +9,7 @@ mod golden;
 mod notion;
 mod plan;
 mod postgres;
+mod readme;
 mod reconcile;
 mod simulator;
 mod support;
