@@ -188,6 +188,18 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
     nearest(name, known).map(|candidate| format!("did you mean `{candidate}`?"))
 }
 
+/// The help line for a name that is none of the known ones: the near one, else what there is.
+///
+/// `there_are` begins the list, such as `the columns are`.
+pub fn one_of<'a>(
+    name: &str,
+    there_are: &str,
+    known: impl IntoIterator<Item = &'a str, IntoIter: Clone>,
+) -> String {
+    let known = known.into_iter();
+    did_you_mean(name, known.clone()).unwrap_or_else(|| format!("{there_are} {}", list(known)))
+}
+
 /// Names in backticks, joined by commas, cut after twelve.
 pub fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 12;

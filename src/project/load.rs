@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use super::document::ProjectDocument;
 use super::environment::Environment;
 use super::mask::masked;
-use crate::diagnostic::{Checked, Code, Diagnostic, Label, SourceFile, did_you_mean, list};
+use crate::diagnostic::{Checked, Code, Diagnostic, Label, SourceFile, one_of};
 use crate::mapping::{self, Mapping, Parsed, Scene};
 use crate::yaml::{Document, LARGEST_FILE, Schema, read_bytes};
 
@@ -213,7 +213,6 @@ impl Project {
     fn check(&self) -> Vec<Diagnostic> {
         let mut findings = Vec::new();
         let profiles = &self.written.profiles.0;
-        let names = || profiles.keys().map(String::as_str);
         match &self.written.default_profile {
             Some(name) if !profiles.contains_key(name) => findings.push(
                 self.document
@@ -223,10 +222,11 @@ impl Project {
                         format!("there is no profile `{name}`"),
                         "not a profile",
                     )
-                    .help(
-                        did_you_mean(name, names())
-                            .unwrap_or_else(|| format!("the profiles are {}", list(names()))),
-                    ),
+                    .help(one_of(
+                        name,
+                        "the profiles are",
+                        profiles.keys().map(String::as_str),
+                    )),
             ),
             _ => {}
         }
@@ -313,7 +313,6 @@ impl Project {
     }
 
     fn unknown_entity(&self, at: &str, entity: &str, known: &[String]) -> Diagnostic {
-        let names = || known.iter().map(String::as_str);
         self.document
             .value_finding(
                 Code::UnknownEntity,
@@ -321,10 +320,11 @@ impl Project {
                 format!("there is no mapping `{entity}`"),
                 "has no file in the mappings folder",
             )
-            .help(
-                did_you_mean(entity, names())
-                    .unwrap_or_else(|| format!("the mappings are {}", list(names()))),
-            )
+            .help(one_of(
+                entity,
+                "the mappings are",
+                known.iter().map(String::as_str),
+            ))
     }
 
     /// The mappings of a profile, through the layer of meaning.

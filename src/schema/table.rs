@@ -70,6 +70,11 @@ impl TableSchema {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// The columns' names, in the table's order.
+    pub fn column_names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.columns.iter().map(|column| column.name.as_str())
+    }
+
     /// Whether these columns, in any order, are covered by a unique index of just them or fewer.
     pub fn is_unique(&self, columns: &[String]) -> bool {
         self.unique

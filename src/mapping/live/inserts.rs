@@ -1,7 +1,7 @@
 //! What the mapping gives to columns: assignments, and rows inserted for pages.
 
 use super::Check;
-use crate::diagnostic::{Code, did_you_mean, list};
+use crate::diagnostic::{Code, list, one_of};
 use crate::mapping::{Assigned, Assignment, Direction, OnPageCreate};
 use crate::yaml::pointer;
 
@@ -10,9 +10,7 @@ impl Check<'_> {
         for assignment in assignments {
             let at = pointer(at, &assignment.column);
             if self.table.column(&assignment.column).is_none() {
-                let names = || self.table.columns.iter().map(|column| column.name.as_str());
-                let help = did_you_mean(&assignment.column, names())
-                    .unwrap_or_else(|| format!("the columns are {}", list(names())));
+                let help = one_of(&assignment.column, "the columns are", self.table.column_names());
                 let finding = self
                     .document
                     .key_finding(

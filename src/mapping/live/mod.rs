@@ -14,7 +14,7 @@ mod template;
 use std::collections::BTreeMap;
 
 use super::{Field, Mapping};
-use crate::diagnostic::{Code, Diagnostic, did_you_mean, list};
+use crate::diagnostic::{Code, Diagnostic, did_you_mean, one_of};
 use crate::schema::table::{Column, ColumnFacts};
 use crate::schema::{TableName, TableSchema};
 use crate::yaml::Document;
@@ -103,9 +103,7 @@ impl<'a> Check<'a> {
     fn column(&mut self, at: &str, name: &str) -> Option<&'a Column> {
         let found = self.table.column(name);
         if found.is_none() {
-            let names = || self.table.columns.iter().map(|column| column.name.as_str());
-            let help =
-                did_you_mean(name, names()).unwrap_or_else(|| format!("the columns are {}", list(names())));
+            let help = one_of(name, "the columns are", self.table.column_names());
             self.report(
                 Code::ColumnNotFound,
                 at,

@@ -1,7 +1,7 @@
 //! The scope: its columns, and whether its values can be compared with them.
 
 use super::Check;
-use crate::diagnostic::{Code, did_you_mean, list};
+use crate::diagnostic::{Code, list, one_of};
 use crate::mapping::{Comparison, Literal, Predicate};
 use crate::schema::PgType;
 use crate::schema::table::Column;
@@ -69,9 +69,7 @@ impl<'a> Check<'a> {
         if let Some(column) = self.table.column(name) {
             return Some(column);
         }
-        let names = || self.table.columns.iter().map(|column| column.name.as_str());
-        let help =
-            did_you_mean(name, names()).unwrap_or_else(|| format!("the columns are {}", list(names())));
+        let help = one_of(name, "the columns are", self.table.column_names());
         let finding = self
             .document
             .key_finding(

@@ -1,7 +1,7 @@
 //! The columns that templates name.
 
 use super::Check;
-use crate::diagnostic::{Code, Diagnostic, did_you_mean, list};
+use crate::diagnostic::{Code, Diagnostic, one_of};
 use crate::template::Template;
 
 impl Check<'_> {
@@ -25,9 +25,7 @@ impl Check<'_> {
         if self.table.column(name).is_some() {
             return;
         }
-        let names = || self.table.columns.iter().map(|column| column.name.as_str());
-        let help =
-            did_you_mean(name, names()).unwrap_or_else(|| format!("the columns are {}", list(names())));
+        let help = one_of(name, "the columns are", self.table.column_names());
         let mut label = self.document.value_label(at, "not a column");
         let offset = label.file.slice(&label.span).find(template.text());
         if let (Some(offset), Some(within)) = (offset, template.text().find(name)) {

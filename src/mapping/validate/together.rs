@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnostic::{Code, Diagnostic, did_you_mean, list};
+use crate::diagnostic::{Code, Diagnostic, did_you_mean, one_of};
 use crate::mapping::{Field, Mapping, PropertyKind};
 use crate::yaml::{Document, pointer};
 
@@ -49,8 +49,7 @@ pub fn validate_together(mappings: &[(&Document, &Mapping)], known: &[String]) -
 }
 
 fn unknown_target(document: &Document, at: &str, target: &str, known: &[String]) -> Diagnostic {
-    let names = || known.iter().map(String::as_str);
-    let help = did_you_mean(target, names()).unwrap_or_else(|| format!("the entities are {}", list(names())));
+    let help = one_of(target, "the entities are", known.iter().map(String::as_str));
     document
         .value_finding(
             Code::UnknownRelationTarget,
