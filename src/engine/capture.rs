@@ -10,10 +10,10 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::apply::{Candidate, label_text};
-use super::fields::{columns_digest, is_known_trouble};
 use super::observe::{PageSeen, RowSeen, page_value};
 use super::reference::References;
 use super::run::Work;
+use super::trouble::{columns_digest, is_known_trouble};
 use super::{EngineError, Entity};
 use crate::mapping::{Capture, OnPageCreate};
 use crate::plan::guard::Circumstances;
