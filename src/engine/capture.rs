@@ -10,15 +10,15 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::apply::{Candidate, label_text};
-use super::observe::{PageSeen, RowSeen, page_value};
+use super::observe::{PageSeen, RowSeen, missed_for_a_day, page_value};
 use super::reference::References;
 use super::run::Work;
 use super::trouble::{columns_digest, is_known_trouble};
 use super::{EngineError, Entity};
-use crate::mapping::{Capture, OnPageCreate};
+use crate::mapping::{Capture, OnInaccessible, OnPageCreate};
 use crate::plan::guard::Circumstances;
 use crate::plan::{Operation, OperationKind, operations};
-use crate::ports::{Link, Marks, Page, PageParent, PageQuery, Priority, PropertyRead, Row};
+use crate::ports::{Link, LinkTotals, Marks, Page, PageParent, PageQuery, Priority, PropertyRead, Row};
 use crate::reconcile::{Phase, PresenceAction, Side};
 use crate::value::{PageId, RecordKey, Value};
 
@@ -65,7 +65,8 @@ impl Work<'_> {
     pub(super) async fn capture(&self, entity: &Arc<Entity>) -> Result<Captured, EngineError> {
         let started = self.engine.clock.now();
         let mut marks = self.engine.store.marks(&entity.name).await?;
-        let linked = self.engine.store.totals(&entity.name).await?.linked();
+        let totals = self.engine.store.totals(&entity.name).await?;
+        let linked = totals.linked();
         let mut found = Nominations {
             candidates: BTreeMap::new(),
             operations: Vec::new(),
@@ -78,7 +79,7 @@ impl Work<'_> {
         let mut notes = Vec::new();
         if self.request.keys.is_empty() {
             if self.request.command != crate::report::Command::Push || self.request.full {
-                self.capture_pages(entity, &mut marks, linked, started, &mut found)
+                self.capture_pages(entity, &mut marks, &totals, started, &mut found)
                     .await?;
             }
             self.capture_due(entity, started, &mut found).await?;
@@ -123,10 +124,11 @@ impl Work<'_> {
         &self,
         entity: &Arc<Entity>,
         marks: &mut Marks,
-        linked: u64,
+        totals: &LinkTotals,
         started: OffsetDateTime,
         found: &mut Nominations,
     ) -> Result<(), EngineError> {
+        let linked = totals.linked();
         let complete_due = self.request.full
             || marks
                 .pages_listed_at
@@ -186,7 +188,9 @@ impl Work<'_> {
         // Nothing at all is a finding of the listing that is due, with its guard; in between it tells nothing.
         if complete && (complete_due || !listed.is_empty()) {
             found.pages_seen = Some(listed.len() as u64);
-            if linked_seen < linked && !listed.is_empty() {
+            let awaited = entity.policy.presence.on_inaccessible != OnInaccessible::Hold
+                && totals.by_phase.contains_key(&Phase::Held);
+            if (linked_seen < linked || awaited) && !listed.is_empty() {
                 self.capture_missing_pages(entity, &listed, started, found)
                     .await?;
             }
@@ -207,12 +211,22 @@ impl Work<'_> {
         found: &mut Nominations,
     ) -> Result<(), EngineError> {
         let mut after = None;
+        let marks = self.marks_of(&entity.name);
         loop {
             let links = self.engine.store.links_after(&entity.name, after, BATCH).await?;
             let Some(last) = links.last() else { return Ok(()) };
             after = Some(last.id);
             for link in links {
-                let (Phase::Linked, Some(page)) = (link.phase, &link.page) else {
+                let is_due = match link.phase {
+                    Phase::Linked => true,
+                    // E11: long out of reach, and the mapping says what then.
+                    Phase::Held => {
+                        entity.policy.presence.on_inaccessible != OnInaccessible::Hold
+                            && missed_for_a_day(&link, &marks)
+                    }
+                    _ => false,
+                };
+                let (true, Some(page)) = (is_due, &link.page) else {
                     continue;
                 };
                 // A page written a moment ago may not be in the index yet.
@@ -318,10 +332,13 @@ impl Work<'_> {
     ) -> Result<(), EngineError> {
         for link in self.engine.store.links_due(&entity.name, started, BATCH).await? {
             let row = self.read_row(entity, &link.key).await?;
-            let page = if link.page.is_some() {
-                PageSeen::Presumed
-            } else {
-                PageSeen::None
+            let page = match &link.page {
+                // E14: nothing can be presumed of a page that came back after the record had ended.
+                Some(page) if link.phase == Phase::Tombstone => {
+                    self.engine.read_page(entity, page, Priority::Pull).await?
+                }
+                Some(_) => PageSeen::Presumed,
+                None => PageSeen::None,
             };
             self.nominate_always(entity, link, row, page, found).await?;
         }

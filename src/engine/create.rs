@@ -224,6 +224,7 @@ impl Work<'_> {
         link.fields.clear();
         link.troubles.clear();
         link.note = None;
+        link.missed = None;
         let restorable = seen
             .page
             .page()
@@ -307,6 +308,7 @@ impl Work<'_> {
             link.fields.clear();
             link.troubles.clear();
             link.note = None;
+            link.missed = None;
             link.look_again_at = Some(now);
             link.page_edited_at = Some(page.last_edited_time);
             link.settled_at = Some(now);
@@ -346,7 +348,7 @@ impl Work<'_> {
         };
         let commit = Commit {
             row: Some((write, Box::new(settle))),
-            records: Vec::new(),
+            records: self.closed(seen, reason, now),
         };
         match self.engine.store.commit(self.fence, commit).await? {
             CommitOutcome::Committed(_) => {

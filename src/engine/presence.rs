@@ -115,6 +115,10 @@ impl Work<'_> {
         link.note = Some(note.to_owned());
         link.look_again_at = None;
         link.troubles.clear();
+        // E11: the first miss; what a complete listing shows a day later decides.
+        let first_miss = before.missed.unwrap_or((1, now));
+        let is_missing = why.is_some_and(|(code, _)| code == ErrorCode::PageInaccessible);
+        link.missed = is_missing.then_some(first_miss);
         if let Some((code, reason)) = why {
             let mut held = trouble(code, None, reason.text(), now);
             held.retry_at = None;

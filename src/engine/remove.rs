@@ -17,6 +17,7 @@ use crate::ports::{
 };
 use crate::reconcile::merge::{FieldAction, FieldDecision};
 use crate::reconcile::{Bases, Phase, Reason, Side};
+use crate::report::ErrorCode;
 use crate::value::{PropertyId, RecordKey, Value};
 
 impl Work<'_> {
@@ -273,8 +274,14 @@ impl Work<'_> {
                 self.tally.count(&entity.name, count);
                 Ok(Step::Done(Outcome::Applied))
             }
-            CommitOutcome::RowRefused(RowOutcome::Rejected(rejection)) => {
-                let (code, message) = rejected(&rejection);
+            CommitOutcome::RowRefused(refused @ (RowOutcome::Rejected(_) | RowOutcome::LeavesScope)) => {
+                let (code, message) = match &refused {
+                    RowOutcome::Rejected(rejection) => rejected(rejection),
+                    _ => (
+                        ErrorCode::LeavesScope,
+                        "the write would move the row out of the profile's scope".to_owned(),
+                    ),
+                };
                 if let Some(before) = &seen.link {
                     let now = self.engine.clock.now();
                     let mut link = before.clone();

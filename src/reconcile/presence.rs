@@ -246,7 +246,11 @@ fn linked(observation: &Observation, link: &LinkFacts, edits: Edits) -> Presence
                 match policy.on_inaccessible {
                     OnInaccessible::Hold => PresenceAction::Hold,
                     OnInaccessible::Recreate => PresenceAction::RecreatePage,
-                    OnInaccessible::TreatAsDeleted => on_trash(policy.on_page_trash),
+                    OnInaccessible::TreatAsDeleted => match on_trash(policy.on_page_trash) {
+                        // What is out of reach cannot be taken out of the trash.
+                        PresenceAction::RestorePage => PresenceAction::RecreatePage,
+                        action => action,
+                    },
                 }
             } else {
                 PresenceAction::Hold
