@@ -10,17 +10,21 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::apply::{Candidate, label_text};
-use super::observe::{PageSeen, RowSeen, missed_for_a_day, page_value};
+use super::observe::{PageSeen, RowSeen, Seen, missed_for_a_day, page_value};
 use super::reference::References;
 use super::run::Work;
 use super::trouble::{columns_digest, is_known_trouble};
 use super::{EngineError, Entity};
+use crate::journal::{IntentStatus, Kept};
 use crate::mapping::{Capture, OnInaccessible, OnPageCreate};
 use crate::plan::guard::Circumstances;
 use crate::plan::{Operation, OperationKind, operations};
-use crate::ports::{Link, LinkTotals, Marks, Page, PageParent, PageQuery, Priority, PropertyRead, Row};
-use crate::reconcile::{Phase, PresenceAction, Side};
-use crate::value::{PageId, RecordKey, Value};
+use crate::ports::{
+    AuditFilter, Link, LinkTotals, Marks, Page, PageParent, PageQuery, Priority, PropertyRead, Row,
+};
+use crate::reconcile::accept::shows;
+use crate::reconcile::{Phase, PresenceAction, Reason, Side};
+use crate::value::{PageId, PropertyId, RecordKey, Value};
 
 /// Rows and links read at a time.
 const BATCH: usize = 500;
@@ -33,6 +37,9 @@ const PAGES_IN_AN_ANSWER: u64 = 100;
 /// Source: sync semantics, section 7.
 const OVERLAP: time::Duration = time::Duration::minutes(2);
 
+/// Entries of a record's audit log that are searched for a value of ours.
+const AUDIT_SEARCHED: u32 = 500;
+
 /// What was found in one entity.
 pub(super) struct Captured {
     pub(super) entity: Arc<Entity>,
@@ -41,6 +48,8 @@ pub(super) struct Captured {
     pub(super) circumstances: Circumstances,
     pub(super) marks: Marks,
     pub(super) notes: Vec<i64>,
+    /// Pages with a value that our own connection wrote and that the state knows nothing of.
+    pub(super) forgotten: usize,
 }
 
 /// Where a candidate stands in the order of a run.
@@ -56,6 +65,7 @@ struct Nominations {
     pages: BTreeSet<PageId>,
     adoptable: BTreeSet<RecordKey>,
     waiting_since: Option<OffsetDateTime>,
+    forgotten: usize,
     rows_seen: Option<u64>,
     pages_seen: Option<u64>,
 }
@@ -73,6 +83,7 @@ impl Work<'_> {
             pages: BTreeSet::new(),
             adoptable: BTreeSet::new(),
             waiting_since: None,
+            forgotten: 0,
             rows_seen: None,
             pages_seen: None,
         };
@@ -117,6 +128,7 @@ impl Work<'_> {
             circumstances,
             marks,
             notes,
+            forgotten: found.forgotten,
         })
     }
 
@@ -305,6 +317,71 @@ impl Work<'_> {
     fn concerns_us(&self, entity: &Entity, page: &Page) -> bool {
         let labelled = !label_text(entity, page).is_empty();
         labelled || entity.policy.presence.on_page_create == OnPageCreate::InsertRow
+    }
+
+    /// 6.10: whether our own connection wrote a page after all that the state knows of, with a value that is in no
+    /// intent and no audit entry: the state was restored, or is a copy.
+    async fn was_forgotten(&self, entity: &Entity, seen: &Seen) -> Result<bool, EngineError> {
+        let (Some(link), Some(page)) = (&seen.link, seen.page.page()) else {
+            return Ok(false);
+        };
+        let known = link.page_edited_at.max(link.page_mark);
+        let is_newer = known.is_some_and(|known| page.last_edited_time > known);
+        // A write whose outcome is not known may have moved the time, and a person's edit may stand beside it.
+        let is_open = seen
+            .intents
+            .iter()
+            .any(|intent| intent.status != IntentStatus::Settled);
+        if page.last_edited_by != self.bot || !is_newer || is_open {
+            return Ok(false);
+        }
+        let unknown: Vec<(&PropertyId, &Value)> = entity
+            .fields
+            .iter()
+            .filter_map(|field| {
+                let bases = link.fields.get(&field.property)?.bases.as_ref()?;
+                match page.properties.get(&field.property)? {
+                    PropertyRead::Whole(value) if *value != bases.page => Some((&field.property, value)),
+                    _ => None,
+                }
+            })
+            .filter(|(property, value)| {
+                let mut sent = seen.intents.iter().flat_map(|intent| &intent.fields);
+                !sent.any(|sent| sent.property == **property && shows(value, &sent.sent))
+            })
+            .collect();
+        if unknown.is_empty() {
+            return Ok(false);
+        }
+        let filter = AuditFilter {
+            entity: Some(entity.name.clone()),
+            key: Some(link.key.clone()),
+            limit: AUDIT_SEARCHED,
+            ..AuditFilter::default()
+        };
+        let entries = self.engine.store.audit(&filter).await?;
+        let offset = self
+            .engine
+            .clock
+            .notion_offset()
+            .map_or(time::Duration::ZERO, |(offset, _)| offset);
+        let since = page.last_edited_time - offset - OVERLAP;
+        // A page's status alone is written without an intent.
+        let status_written = entries
+            .iter()
+            .any(|entry| entry.cause == Reason::StatusChanged && entry.at >= since);
+        Ok(!status_written
+            && unknown.iter().any(|(property, value)| {
+                !entries.iter().any(|entry| match &entry.new {
+                    Some(Kept::Value(kept)) => {
+                        entry.property.as_ref() == Some(*property) && shows(value, kept)
+                    }
+                    Some(Kept::Record(kept)) => {
+                        kept.get(property.as_str()).is_some_and(|kept| shows(value, kept))
+                    }
+                    None => false,
+                })
+            }))
     }
 
     async fn nominate_page(
@@ -666,6 +743,11 @@ impl Work<'_> {
             self.read_label(entity, &mut seen).await?;
         }
         let decision = self.decide(entity, &seen);
+        if decision.presence.action == PresenceAction::MergeFields
+            && self.was_forgotten(entity, &seen).await?
+        {
+            found.forgotten += 1;
+        }
         if decision.presence.action == PresenceAction::Adopt
             && let RowSeen::Seen(row) = &seen.row
         {
@@ -708,12 +790,7 @@ impl Work<'_> {
     }
 }
 
-fn held(
-    entity: &Entity,
-    seen: &super::observe::Seen,
-    property: &crate::value::PropertyId,
-    side: Side,
-) -> Option<Value> {
+fn held(entity: &Entity, seen: &Seen, property: &PropertyId, side: Side) -> Option<Value> {
     let field = entity.field(property)?;
     match side {
         Side::Postgres => field.codec.row_value(seen.columns()?).ok(),

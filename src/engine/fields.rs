@@ -19,6 +19,11 @@ use crate::reconcile::{Decision, PastValue, Phase, Reason, Side, Sides};
 use crate::report::ErrorCode;
 use crate::value::{PropertyId, Value};
 
+/// Pulls of a field in a row that no edit outside explains.
+///
+/// Source: sync semantics, section 2.
+const MOST_ECHOES: u8 = 3;
+
 impl Work<'_> {
     /// Carries out the decisions about the fields of a linked record, with its page as just read.
     pub(super) async fn apply_fields(
@@ -44,6 +49,22 @@ impl Work<'_> {
             .iter()
             .filter(|field| matches!(field.action, FieldAction::Pull(_)) && self.request.writes_postgres())
             .collect();
+        // Section 2: the ping-pong breaker.
+        let (unstable, pulls): (Vec<_>, Vec<_>) = pulls.into_iter().partition(|field| {
+            let echoes = link.fields.get(&field.property).map_or(0, |state| state.echoes);
+            page.last_edited_by == self.bot && echoes >= MOST_ECHOES
+        });
+        for field in unstable {
+            let mut frozen = trouble(
+                ErrorCode::CodecUnstable,
+                Some(field.property.clone()),
+                "the page keeps showing another value than was written, and no person edited it",
+                now,
+            );
+            frozen.met_with = self.digests(entity, seen, &field.property);
+            frozen.retry_at = None;
+            link.troubles.push(frozen);
+        }
         let pushes: Vec<&FieldDecision> = decision
             .fields
             .iter()

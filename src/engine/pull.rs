@@ -186,6 +186,11 @@ impl Work<'_> {
                     )
                     .is_ok_and(|encoded| shows(&page_value, &field.codec.canonical_page(encoded)));
                 state.force_push = !agrees;
+                state.echoes = if page.last_edited_by == self.bot {
+                    state.echoes.saturating_add(1)
+                } else {
+                    0
+                };
                 owed |= !agrees;
                 state.bases = Some(Bases {
                     row: row_value,

@@ -229,6 +229,10 @@ impl Work<'_> {
                     page: read,
                 });
             }
+            if !state.force_push {
+                // The row itself changed: somebody outside is at work.
+                state.echoes = 0;
+            }
             state.force_push = false;
             state.changed_at = Sides::default();
             remember_past(state, held, now, lag);

@@ -328,6 +328,12 @@ pub trait Store: Send + Sync {
         since: OffsetDateTime,
     ) -> BoxFuture<'a, Result<BTreeMap<Uuid, u32>, StoreError>>;
 
+    /// What tells the database that holds the state from a restored, copied or promoted one; `None` where that
+    /// cannot be told.
+    fn identity(&self) -> BoxFuture<'_, Result<Option<String>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// All pins of the profile.
     fn pins(&self) -> BoxFuture<'_, Result<Vec<Pin>, StoreError>>;
 

@@ -7,6 +7,7 @@ mod existence;
 mod faults;
 mod fields;
 mod gone;
+mod guards;
 mod profiles;
 mod saved;
 mod world;
