@@ -11,6 +11,8 @@ use time::OffsetDateTime;
 
 use super::apply::{Candidate, label_text};
 use super::observe::{PageSeen, RowSeen, Seen, missed_for_a_day, page_value};
+use super::presence::shows_state;
+use super::push::status;
 use super::reference::References;
 use super::run::Work;
 use super::trouble::{columns_digest, is_known_trouble};
@@ -24,6 +26,7 @@ use crate::ports::{
 };
 use crate::reconcile::accept::shows;
 use crate::reconcile::{Phase, PresenceAction, Reason, Side};
+use crate::report::ErrorCode;
 use crate::value::{PageId, PropertyId, RecordKey, Value};
 
 /// Rows and links read at a time.
@@ -664,7 +667,7 @@ impl Work<'_> {
                 && link
                     .troubles
                     .iter()
-                    .any(|trouble| trouble.code == crate::report::ErrorCode::DeletedAndEdited));
+                    .any(|trouble| trouble.code == ErrorCode::DeletedAndEdited));
         if known {
             return Ok(());
         }
@@ -762,6 +765,14 @@ impl Work<'_> {
         if seen.link.is_none() && decision.presence.action == PresenceAction::Nothing {
             return Ok(());
         }
+        if let (None, Some(page)) = (&seen.link, seen.page.page())
+            && let Some((code, state)) = flagged(decision.presence.action)
+            && shows_state(entity, page, state)
+        {
+            // It is marked already: it stays listed, and costs no request.
+            self.page_error(entity, &seen, code, decision.presence.reason);
+            return Ok(());
+        }
         let mut planned = operations(
             &entity.name,
             key.as_ref(),
@@ -787,6 +798,15 @@ impl Work<'_> {
         };
         found.candidates.insert(at, (kind, candidate));
         Ok(())
+    }
+}
+
+/// How a page that is nobody's is reported, and the status that says so on it.
+fn flagged(action: PresenceAction) -> Option<(ErrorCode, &'static str)> {
+    match action {
+        PresenceAction::FlagDuplicate => Some((ErrorCode::DuplicatePage, status::DUPLICATE)),
+        PresenceAction::FlagUnknownId => Some((ErrorCode::UnknownId, status::ERROR)),
+        _ => None,
     }
 }
 

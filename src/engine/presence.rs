@@ -10,7 +10,7 @@ use super::run::Work;
 use super::trouble::trouble;
 use super::{EngineError, Entity};
 use crate::journal::{Act, AuditEntry, Conflict, ConflictStatus, IntentStatus, Kept, Outcome};
-use crate::ports::{Link, PageWrite, Priority, PropertyRead, Record};
+use crate::ports::{Link, Page, PageWrite, Priority, PropertyRead, Record};
 use crate::reconcile::{Decision, Phase, PresenceAction, Reason, Side};
 use crate::report::ErrorCode;
 use crate::value::{PageId, PropertyId, RecordKey, Value};
@@ -70,6 +70,7 @@ impl Work<'_> {
                 self.page_error(entity, seen, ErrorCode::DuplicatePage, reason);
                 self.mark(entity, seen, status::DUPLICATE, None).await
             }
+            PresenceAction::TrashStray => self.trash_stray(entity, seen).await,
             PresenceAction::ClearLabel => {
                 let clear = Some((entity.postgres_id.clone(), Value::rich("")));
                 self.mark(entity, seen, status::PENDING, clear).await
@@ -241,11 +242,7 @@ impl Work<'_> {
         let Some(page) = seen.page.page() else {
             return Ok(Step::Done(Outcome::Failed));
         };
-        let shows = matches!(
-            page.properties.get(&entity.sync_status),
-            Some(PropertyRead::Whole(Value::Choice(choice))) if choice.name == state
-        );
-        if (shows && more.is_none()) || !self.request.writes_notion() {
+        if (shows_state(entity, page, state) && more.is_none()) || !self.request.writes_notion() {
             return Ok(Step::Done(Outcome::Failed));
         }
         let mut write = PageWrite::default();
@@ -274,7 +271,7 @@ impl Work<'_> {
         }
     }
 
-    fn page_audit(&self, entity: &Entity, page: &PageId) -> AuditEntry {
+    pub(super) fn page_audit(&self, entity: &Entity, page: &PageId) -> AuditEntry {
         AuditEntry {
             id: self.engine.new_id(),
             run: self.run,
@@ -291,6 +288,14 @@ impl Work<'_> {
             at: self.engine.clock.now(),
         }
     }
+}
+
+/// Whether a page's status is that one.
+pub(super) fn shows_state(entity: &Entity, page: &Page, state: &str) -> bool {
+    matches!(
+        page.properties.get(&entity.sync_status),
+        Some(PropertyRead::Whole(Value::Choice(choice))) if choice.name == state
+    )
 }
 
 /// A link that was never stored.

@@ -1,6 +1,7 @@
 //! Takes one half of a record away, or brings it back: write protocol 5.5 of the sync semantics.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use super::apply::Step;
 use super::observe::{Seen, encode};
@@ -19,6 +20,11 @@ use crate::reconcile::merge::{FieldAction, FieldDecision};
 use crate::reconcile::{Bases, Phase, Reason, Side};
 use crate::report::ErrorCode;
 use crate::value::{PropertyId, RecordKey, Value};
+
+/// Second pages of our own that one run trashes.
+///
+/// Source: sync semantics, 5.3.
+const MOST_STRAYS: usize = 20;
 
 impl Work<'_> {
     /// 5.5: keeps the whole page in the audit log, trashes it, and ends the link or sets it aside.
@@ -90,6 +96,41 @@ impl Work<'_> {
                 Ok(Step::Done(Outcome::Applied))
             }
             Err(error) => self.push_failed(entity, link, intent, error).await,
+        }
+    }
+
+    /// 5.3: trashes a second page that a lost request of ours made, with the whole of it kept.
+    pub(super) async fn trash_stray(&self, entity: &Entity, seen: &Seen) -> Result<Step, EngineError> {
+        let Some(page) = seen.page.page() else {
+            return Ok(Step::Done(Outcome::Deferred));
+        };
+        if self.strays.fetch_add(1, Ordering::Relaxed) >= MOST_STRAYS {
+            self.page_error(entity, seen, ErrorCode::DuplicatePage, Reason::PageIsStray);
+            return Ok(Step::Done(Outcome::Deferred));
+        }
+        let mut entry = self.page_audit(entity, &page.id);
+        entry.act = Act::Deleted;
+        entry.cause = Reason::PageIsStray;
+        entry.old = Some(Kept::Record(snapshot(page)));
+        self.keep_lease().await?;
+        self.commit(vec![Record::Audit(entry)]).await?;
+        let write = PageWrite {
+            properties: Vec::new(),
+            in_trash: Some(true),
+        };
+        match self
+            .engine
+            .pages
+            .update(&entity.name, &page.id, &write, Priority::Push)
+            .await
+        {
+            Ok(_) => {
+                self.tally.count(&entity.name, |report| report.pages_trashed += 1);
+                Ok(Step::Done(Outcome::Applied))
+            }
+            Err(error) if error.stops_profile() => Err(error.into()),
+            // The next listing shows whether it is still there.
+            Err(_) => Ok(Step::Done(Outcome::Deferred)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! One cycle of a profile: lease, recover, capture, plan, guards, apply, second phase, marks, report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub(super) struct Work<'a> {
     marks: Mutex<BTreeMap<String, Marks>>,
     lease_until: Mutex<OffsetDateTime>,
     waiting: Mutex<BTreeSet<(String, RecordKey)>>,
+    /// Second pages of our own that this run met.
+    pub(super) strays: AtomicUsize,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -101,6 +104,7 @@ impl Engine {
             marks: Mutex::default(),
             lease_until: Mutex::new(lease_until),
             waiting: Mutex::default(),
+            strays: AtomicUsize::new(0),
         }
     }
 

@@ -313,7 +313,8 @@ pub trait Store: Send + Sync {
     /// The entity's marks; the default before the first run.
     fn marks<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<Marks, StoreError>>;
 
-    /// How many records of the entity had their page or row deleted by the engine since `since`, on that side.
+    /// How many records of the entity had their page or row deleted by the engine since `since`, on that side; pages
+    /// that belonged to no record do not count.
     fn deleted_since<'a>(
         &'a self,
         entity: &'a str,

@@ -225,6 +225,8 @@ pub enum Label {
     Empty,
     /// A key whose record has another page.
     LinkedElsewhere,
+    /// A key whose record has another page, on a page that only we wrote, with what an abandoned request of ours sent.
+    OwnStray,
     /// A key of the profile whose record has no page, and this page may be taken for it.
     Adoptable,
     /// A key of the profile whose record has no page, with nothing to say that this page is meant.

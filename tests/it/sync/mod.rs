@@ -3,6 +3,7 @@
 mod adopt;
 mod budgets;
 mod drift;
+mod duplicates;
 mod existence;
 mod faults;
 mod fields;
