@@ -235,7 +235,7 @@ pub(crate) fn plan(plan: &PlanReport) -> String {
     for operation in &plan.operations {
         let sign = match operation.kind.as_str() {
             "create_page" | "insert_row" => '+',
-            "trash_page" | "delete_row" => '-',
+            "trash_page" | "trash_stray" | "delete_row" => '-',
             "open_conflict" | "set_aside" | "mark_page" => '!',
             _ => '~',
         };

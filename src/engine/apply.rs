@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::observe::{PageSeen, RowSeen, Seen, Setting, observation};
+use super::recover::shows_all;
 use super::run::Work;
 use super::{EngineError, Entity};
-use crate::journal::{IntentStatus, Outcome};
+use crate::journal::{IntentKind, IntentStatus, Outcome};
 use crate::ports::{Link, Page, PageParent, Priority, PropertyRead, StoreError};
 use crate::reconcile::{Decision, Label, Phase, PresenceAction, decide};
 use crate::value::{PageId, RecordKey, Value};
@@ -209,7 +210,13 @@ impl Work<'_> {
         let row = self.read_row(entity, &key).await?;
         let in_scope = matches!(&row, RowSeen::Seen(row) if row.in_scope);
         seen.label = match links.first() {
-            Some(link) if link.phase != Phase::Tombstone && link.page.is_some() => Label::LinkedElsewhere,
+            Some(link) if link.phase != Phase::Tombstone && link.page.is_some() => {
+                if self.is_own_stray(link, &page).await? {
+                    Label::OwnStray
+                } else {
+                    Label::LinkedElsewhere
+                }
+            }
             Some(_) if in_scope => Label::Unlinked,
             None if in_scope && entity.policy.initial.is_some() => Label::Adoptable,
             None if in_scope => Label::Unlinked,
@@ -219,6 +226,24 @@ impl Work<'_> {
             seen.row = row;
         }
         Ok(())
+    }
+
+    /// 5.3: whether nobody but us wrote a page, and it shows what an abandoned request of ours to create it sent.
+    async fn is_own_stray(&self, link: &Link, page: &Page) -> Result<bool, EngineError> {
+        if page.created_by != self.bot || page.last_edited_by != self.bot {
+            return Ok(false);
+        }
+        let intents = self
+            .engine
+            .store
+            .intents(&[link.id], self.engine.clock.now())
+            .await?;
+        Ok(intents
+            .iter()
+            .filter(|intent| {
+                intent.kind == IntentKind::CreatePage && intent.status == IntentStatus::Abandoned
+            })
+            .any(|intent| shows_all(intent, page)))
     }
 
     /// Whether a person's page has rested, and holds what a row needs.

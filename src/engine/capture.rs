@@ -10,17 +10,24 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::apply::{Candidate, label_text};
-use super::fields::{columns_digest, is_known_trouble};
-use super::observe::{PageSeen, RowSeen, page_value};
+use super::observe::{PageSeen, RowSeen, Seen, missed_for_a_day, page_value};
+use super::presence::shows_state;
+use super::push::status;
 use super::reference::References;
 use super::run::Work;
+use super::trouble::{columns_digest, is_known_trouble};
 use super::{EngineError, Entity};
-use crate::mapping::{Capture, OnPageCreate};
+use crate::journal::{IntentStatus, Kept};
+use crate::mapping::{Capture, OnInaccessible, OnPageCreate};
 use crate::plan::guard::Circumstances;
 use crate::plan::{Operation, OperationKind, operations};
-use crate::ports::{Link, Marks, Page, PageParent, PageQuery, Priority, PropertyRead, Row};
-use crate::reconcile::{Phase, PresenceAction, Side};
-use crate::value::{PageId, RecordKey, Value};
+use crate::ports::{
+    AuditFilter, Link, LinkTotals, Marks, Page, PageParent, PageQuery, Priority, PropertyRead, Row,
+};
+use crate::reconcile::accept::shows;
+use crate::reconcile::{Phase, PresenceAction, Reason, Side};
+use crate::report::ErrorCode;
+use crate::value::{PageId, PropertyId, RecordKey, Value};
 
 /// Rows and links read at a time.
 const BATCH: usize = 500;
@@ -33,6 +40,9 @@ const PAGES_IN_AN_ANSWER: u64 = 100;
 /// Source: sync semantics, section 7.
 const OVERLAP: time::Duration = time::Duration::minutes(2);
 
+/// Entries of a record's audit log that are searched for a value of ours.
+const AUDIT_SEARCHED: u32 = 500;
+
 /// What was found in one entity.
 pub(super) struct Captured {
     pub(super) entity: Arc<Entity>,
@@ -41,6 +51,8 @@ pub(super) struct Captured {
     pub(super) circumstances: Circumstances,
     pub(super) marks: Marks,
     pub(super) notes: Vec<i64>,
+    /// Pages with a value that our own connection wrote and that the state knows nothing of.
+    pub(super) forgotten: usize,
 }
 
 /// Where a candidate stands in the order of a run.
@@ -56,6 +68,7 @@ struct Nominations {
     pages: BTreeSet<PageId>,
     adoptable: BTreeSet<RecordKey>,
     waiting_since: Option<OffsetDateTime>,
+    forgotten: usize,
     rows_seen: Option<u64>,
     pages_seen: Option<u64>,
 }
@@ -65,20 +78,22 @@ impl Work<'_> {
     pub(super) async fn capture(&self, entity: &Arc<Entity>) -> Result<Captured, EngineError> {
         let started = self.engine.clock.now();
         let mut marks = self.engine.store.marks(&entity.name).await?;
-        let linked = self.engine.store.totals(&entity.name).await?.linked();
+        let totals = self.engine.store.totals(&entity.name).await?;
+        let linked = totals.linked();
         let mut found = Nominations {
             candidates: BTreeMap::new(),
             operations: Vec::new(),
             pages: BTreeSet::new(),
             adoptable: BTreeSet::new(),
             waiting_since: None,
+            forgotten: 0,
             rows_seen: None,
             pages_seen: None,
         };
         let mut notes = Vec::new();
         if self.request.keys.is_empty() {
             if self.request.command != crate::report::Command::Push || self.request.full {
-                self.capture_pages(entity, &mut marks, linked, started, &mut found)
+                self.capture_pages(entity, &mut marks, &totals, started, &mut found)
                     .await?;
             }
             self.capture_due(entity, started, &mut found).await?;
@@ -116,6 +131,7 @@ impl Work<'_> {
             circumstances,
             marks,
             notes,
+            forgotten: found.forgotten,
         })
     }
 
@@ -123,10 +139,11 @@ impl Work<'_> {
         &self,
         entity: &Arc<Entity>,
         marks: &mut Marks,
-        linked: u64,
+        totals: &LinkTotals,
         started: OffsetDateTime,
         found: &mut Nominations,
     ) -> Result<(), EngineError> {
+        let linked = totals.linked();
         let complete_due = self.request.full
             || marks
                 .pages_listed_at
@@ -186,7 +203,9 @@ impl Work<'_> {
         // Nothing at all is a finding of the listing that is due, with its guard; in between it tells nothing.
         if complete && (complete_due || !listed.is_empty()) {
             found.pages_seen = Some(listed.len() as u64);
-            if linked_seen < linked && !listed.is_empty() {
+            let awaited = entity.policy.presence.on_inaccessible != OnInaccessible::Hold
+                && totals.by_phase.contains_key(&Phase::Held);
+            if (linked_seen < linked || awaited) && !listed.is_empty() {
                 self.capture_missing_pages(entity, &listed, started, found)
                     .await?;
             }
@@ -207,12 +226,22 @@ impl Work<'_> {
         found: &mut Nominations,
     ) -> Result<(), EngineError> {
         let mut after = None;
+        let marks = self.marks_of(&entity.name);
         loop {
             let links = self.engine.store.links_after(&entity.name, after, BATCH).await?;
             let Some(last) = links.last() else { return Ok(()) };
             after = Some(last.id);
             for link in links {
-                let (Phase::Linked, Some(page)) = (link.phase, &link.page) else {
+                let is_due = match link.phase {
+                    Phase::Linked => true,
+                    // E11: long out of reach, and the mapping says what then.
+                    Phase::Held => {
+                        entity.policy.presence.on_inaccessible != OnInaccessible::Hold
+                            && missed_for_a_day(&link, &marks)
+                    }
+                    _ => false,
+                };
+                let (true, Some(page)) = (is_due, &link.page) else {
                     continue;
                 };
                 // A page written a moment ago may not be in the index yet.
@@ -293,6 +322,71 @@ impl Work<'_> {
         labelled || entity.policy.presence.on_page_create == OnPageCreate::InsertRow
     }
 
+    /// 6.10: whether our own connection wrote a page after all that the state knows of, with a value that is in no
+    /// intent and no audit entry: the state was restored, or is a copy.
+    async fn was_forgotten(&self, entity: &Entity, seen: &Seen) -> Result<bool, EngineError> {
+        let (Some(link), Some(page)) = (&seen.link, seen.page.page()) else {
+            return Ok(false);
+        };
+        let known = link.page_edited_at.max(link.page_mark);
+        let is_newer = known.is_some_and(|known| page.last_edited_time > known);
+        // A write whose outcome is not known may have moved the time, and a person's edit may stand beside it.
+        let is_open = seen
+            .intents
+            .iter()
+            .any(|intent| intent.status != IntentStatus::Settled);
+        if page.last_edited_by != self.bot || !is_newer || is_open {
+            return Ok(false);
+        }
+        let unknown: Vec<(&PropertyId, &Value)> = entity
+            .fields
+            .iter()
+            .filter_map(|field| {
+                let bases = link.fields.get(&field.property)?.bases.as_ref()?;
+                match page.properties.get(&field.property)? {
+                    PropertyRead::Whole(value) if *value != bases.page => Some((&field.property, value)),
+                    _ => None,
+                }
+            })
+            .filter(|(property, value)| {
+                let mut sent = seen.intents.iter().flat_map(|intent| &intent.fields);
+                !sent.any(|sent| sent.property == **property && shows(value, &sent.sent))
+            })
+            .collect();
+        if unknown.is_empty() {
+            return Ok(false);
+        }
+        let filter = AuditFilter {
+            entity: Some(entity.name.clone()),
+            key: Some(link.key.clone()),
+            limit: AUDIT_SEARCHED,
+            ..AuditFilter::default()
+        };
+        let entries = self.engine.store.audit(&filter).await?;
+        let offset = self
+            .engine
+            .clock
+            .notion_offset()
+            .map_or(time::Duration::ZERO, |(offset, _)| offset);
+        let since = page.last_edited_time - offset - OVERLAP;
+        // A page's status alone is written without an intent.
+        let status_written = entries
+            .iter()
+            .any(|entry| entry.cause == Reason::StatusChanged && entry.at >= since);
+        Ok(!status_written
+            && unknown.iter().any(|(property, value)| {
+                !entries.iter().any(|entry| match &entry.new {
+                    Some(Kept::Value(kept)) => {
+                        entry.property.as_ref() == Some(*property) && shows(value, kept)
+                    }
+                    Some(Kept::Record(kept)) => {
+                        kept.get(property.as_str()).is_some_and(|kept| shows(value, kept))
+                    }
+                    None => false,
+                })
+            }))
+    }
+
     async fn nominate_page(
         &self,
         entity: &Arc<Entity>,
@@ -318,10 +412,13 @@ impl Work<'_> {
     ) -> Result<(), EngineError> {
         for link in self.engine.store.links_due(&entity.name, started, BATCH).await? {
             let row = self.read_row(entity, &link.key).await?;
-            let page = if link.page.is_some() {
-                PageSeen::Presumed
-            } else {
-                PageSeen::None
+            let page = match &link.page {
+                // E14: nothing can be presumed of a page that came back after the record had ended.
+                Some(page) if link.phase == Phase::Tombstone => {
+                    self.engine.read_page(entity, page, Priority::Pull).await?
+                }
+                Some(_) => PageSeen::Presumed,
+                None => PageSeen::None,
             };
             self.nominate_always(entity, link, row, page, found).await?;
         }
@@ -570,7 +667,7 @@ impl Work<'_> {
                 && link
                     .troubles
                     .iter()
-                    .any(|trouble| trouble.code == crate::report::ErrorCode::DeletedAndEdited));
+                    .any(|trouble| trouble.code == ErrorCode::DeletedAndEdited));
         if known {
             return Ok(());
         }
@@ -649,6 +746,11 @@ impl Work<'_> {
             self.read_label(entity, &mut seen).await?;
         }
         let decision = self.decide(entity, &seen);
+        if decision.presence.action == PresenceAction::MergeFields
+            && self.was_forgotten(entity, &seen).await?
+        {
+            found.forgotten += 1;
+        }
         if decision.presence.action == PresenceAction::Adopt
             && let RowSeen::Seen(row) = &seen.row
         {
@@ -661,6 +763,14 @@ impl Work<'_> {
             return Ok(());
         }
         if seen.link.is_none() && decision.presence.action == PresenceAction::Nothing {
+            return Ok(());
+        }
+        if let (None, Some(page)) = (&seen.link, seen.page.page())
+            && let Some((code, state)) = flagged(decision.presence.action)
+            && shows_state(entity, page, state)
+        {
+            // It is marked already: it stays listed, and costs no request.
+            self.page_error(entity, &seen, code, decision.presence.reason);
             return Ok(());
         }
         let mut planned = operations(
@@ -691,12 +801,16 @@ impl Work<'_> {
     }
 }
 
-fn held(
-    entity: &Entity,
-    seen: &super::observe::Seen,
-    property: &crate::value::PropertyId,
-    side: Side,
-) -> Option<Value> {
+/// How a page that is nobody's is reported, and the status that says so on it.
+fn flagged(action: PresenceAction) -> Option<(ErrorCode, &'static str)> {
+    match action {
+        PresenceAction::FlagDuplicate => Some((ErrorCode::DuplicatePage, status::DUPLICATE)),
+        PresenceAction::FlagUnknownId => Some((ErrorCode::UnknownId, status::ERROR)),
+        _ => None,
+    }
+}
+
+fn held(entity: &Entity, seen: &Seen, property: &PropertyId, side: Side) -> Option<Value> {
     let field = entity.field(property)?;
     match side {
         Side::Postgres => field.codec.row_value(seen.columns()?).ok(),

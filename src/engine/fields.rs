@@ -1,55 +1,28 @@
 //! Carries out the decisions about a record's fields: rows first, then the page, then what is to be remembered.
 //!
-//! Write protocols 5.1 and 5.2 of the sync semantics. A pull is one transaction. A push is journaled before its
-//! request and settled from its answer; when no answer comes, the intent stays and [`super::recover`] looks.
+//! The two writes are protocols of their own, in [`super::pull`] and [`super::push`].
 
-use std::collections::BTreeMap;
-
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::Entity;
-use super::observe::{Seen, encode};
+use super::observe::Seen;
 use super::run::Work;
 use super::tally::is_error;
+use super::trouble::{trouble, value_digest};
 use super::{EngineError, apply::Step};
 use crate::journal::{
-    Act, AuditEntry, Conflict, ConflictStatus, Intent, IntentKind, IntentStatus, Kept, Outcome, SentField,
-    Trouble,
+    Act, AuditEntry, Conflict, ConflictStatus, IntentKind, IntentStatus, Kept, Outcome, Trouble,
 };
-use crate::mapping::Direction;
-use crate::ports::{
-    Commit, CommitOutcome, Link, Page, PageWrite, PagesError, Priority, PropertyRead, Record, Row, RowChange,
-    RowOutcome, RowWrite,
-};
-use crate::reconcile::accept::shows;
+use crate::ports::{Link, Page, PropertyRead, Record};
 use crate::reconcile::merge::{FieldAction, FieldDecision};
-use crate::reconcile::{Bases, Decision, Fault, FieldError, PastValue, Phase, Reason, Side, Sides};
+use crate::reconcile::{Decision, PastValue, Phase, Reason, Side, Sides};
 use crate::report::ErrorCode;
-use crate::value::{Choice, PropertyId, Value};
+use crate::value::{PropertyId, Value};
 
-/// The states of a record as its page shows them, in the order of the select's options.
-pub(super) mod status {
-    pub(in super::super) const SYNCED: &str = "synced";
-    pub(in super::super) const PENDING: &str = "pending";
-    pub(in super::super) const CONFLICT: &str = "conflict";
-    pub(in super::super) const ERROR: &str = "error";
-    pub(in super::super) const HELD: &str = "held";
-    pub(in super::super) const DUPLICATE: &str = "duplicate";
-}
-
-/// A select's value of that name.
-pub(super) fn choice(name: &str) -> Value {
-    Value::Choice(Choice {
-        name: name.to_owned(),
-        id: None,
-    })
-}
-
-/// An instant as a date property's value.
-pub(super) fn instant(at: OffsetDateTime) -> Value {
-    jiff::Timestamp::from_second(at.unix_timestamp()).map_or(Value::Null, Value::Instant)
-}
+/// Pulls of a field in a row that no edit outside explains.
+///
+/// Source: sync semantics, section 2.
+const MOST_ECHOES: u8 = 3;
 
 impl Work<'_> {
     /// Carries out the decisions about the fields of a linked record, with its page as just read.
@@ -76,6 +49,22 @@ impl Work<'_> {
             .iter()
             .filter(|field| matches!(field.action, FieldAction::Pull(_)) && self.request.writes_postgres())
             .collect();
+        // Section 2: the ping-pong breaker.
+        let (unstable, pulls): (Vec<_>, Vec<_>) = pulls.into_iter().partition(|field| {
+            let echoes = link.fields.get(&field.property).map_or(0, |state| state.echoes);
+            page.last_edited_by == self.bot && echoes >= MOST_ECHOES
+        });
+        for field in unstable {
+            let mut frozen = trouble(
+                ErrorCode::CodecUnstable,
+                Some(field.property.clone()),
+                "the page keeps showing another value than was written, and no person edited it",
+                now,
+            );
+            frozen.met_with = self.digests(entity, seen, &field.property);
+            frozen.retry_at = None;
+            link.troubles.push(frozen);
+        }
         let pushes: Vec<&FieldDecision> = decision
             .fields
             .iter()
@@ -238,7 +227,7 @@ impl Work<'_> {
     }
 
     /// Conflicts and audit entries that come with one field's decision.
-    fn consequences(
+    pub(super) fn consequences(
         &self,
         entity: &Entity,
         seen: &Seen,
@@ -320,7 +309,7 @@ impl Work<'_> {
         records
     }
 
-    fn both_values(
+    pub(super) fn both_values(
         &self,
         entity: &Entity,
         seen: &Seen,
@@ -340,7 +329,12 @@ impl Work<'_> {
         (row, page)
     }
 
-    fn digests(&self, entity: &Entity, seen: &Seen, property: &PropertyId) -> Sides<Option<String>> {
+    pub(super) fn digests(
+        &self,
+        entity: &Entity,
+        seen: &Seen,
+        property: &PropertyId,
+    ) -> Sides<Option<String>> {
         let (row, page) = self.both_values(entity, seen, property);
         Sides {
             postgres: row.as_ref().map(value_digest),
@@ -375,498 +369,6 @@ impl Work<'_> {
         }
     }
 
-    /// 5.2: sets columns from the page; answers the link as stored and whether a push is owed. `None`: look again.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one transaction, all of which it needs"
-    )]
-    async fn pull(
-        &self,
-        entity: &Entity,
-        seen: &Seen,
-        page: &Page,
-        link: Link,
-        pulls: &[&FieldDecision],
-        records: Vec<Record>,
-        now: OffsetDateTime,
-    ) -> Result<Option<(Link, bool)>, EngineError> {
-        match self
-            .pull_together(entity, seen, page, &link, pulls, records.clone(), now)
-            .await?
-        {
-            Pulled::Stored(stored, owed) => Ok(Some((*stored, owed))),
-            Pulled::Moved => Ok(None),
-            // 6.6: one bad value must not keep the others out.
-            Pulled::Refused(_, _) if pulls.len() > 1 => {
-                let mut link = link;
-                let mut records = records;
-                let mut owed = false;
-                let mut failed = Vec::new();
-                for field in pulls {
-                    let one = std::slice::from_ref(field);
-                    match self
-                        .pull_together(entity, seen, page, &link, one, std::mem::take(&mut records), now)
-                        .await?
-                    {
-                        Pulled::Stored(stored, one_owed) => {
-                            link = *stored;
-                            owed |= one_owed;
-                        }
-                        Pulled::Moved => return Ok(None),
-                        Pulled::Refused(code, message) => {
-                            failed.push(self.refused(entity, seen, field, code, message, now))
-                        }
-                    }
-                }
-                link.troubles.extend(failed);
-                self.schedule(&mut link);
-                Ok(Some((link, owed)))
-            }
-            Pulled::Refused(code, message) => {
-                let mut link = link;
-                for field in pulls {
-                    link.troubles
-                        .push(self.refused(entity, seen, field, code, message.clone(), now));
-                }
-                self.schedule(&mut link);
-                for record in records {
-                    self.commit(vec![record]).await?;
-                }
-                Ok(Some((link, false)))
-            }
-        }
-    }
-
-    fn schedule(&self, link: &mut Link) {
-        let retry = link.troubles.iter().filter_map(|trouble| trouble.retry_at).min();
-        link.look_again_at = link.look_again_at.into_iter().chain(retry).min();
-    }
-
-    fn refused(
-        &self,
-        entity: &Entity,
-        seen: &Seen,
-        field: &FieldDecision,
-        code: ErrorCode,
-        message: String,
-        now: OffsetDateTime,
-    ) -> Trouble {
-        let before = seen.link.as_ref().and_then(|link| {
-            link.troubles
-                .iter()
-                .find(|known| known.code == code && known.property.as_ref() == Some(&field.property))
-        });
-        let attempts = before.map_or(1, |known| known.attempts + 1);
-        // 6.6: after 1, 4 and 24 hours.
-        let hours = match attempts {
-            1 => 1,
-            2 => 4,
-            _ => 24,
-        };
-        Trouble {
-            code,
-            property: Some(field.property.clone()),
-            message,
-            attempts,
-            retry_at: Some(now + time::Duration::hours(hours)),
-            met_with: self.digests(entity, seen, &field.property),
-        }
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one transaction, all of which it needs"
-    )]
-    async fn pull_together(
-        &self,
-        entity: &Entity,
-        seen: &Seen,
-        page: &Page,
-        link: &Link,
-        pulls: &[&FieldDecision],
-        mut records: Vec<Record>,
-        now: OffsetDateTime,
-    ) -> Result<Pulled, EngineError> {
-        let Some(columns) = seen.columns() else {
-            return Ok(Pulled::Moved);
-        };
-        let mut set = Vec::new();
-        let mut expect = Vec::new();
-        for decision in pulls {
-            let column = entity
-                .field(&decision.property)
-                .and_then(|field| field.column.clone());
-            let (Some(column), FieldAction::Pull(value)) = (column, &decision.action) else {
-                continue;
-            };
-            if let Some(held) = columns.get(&column) {
-                expect.push(RowChange {
-                    column: column.clone(),
-                    value: held.clone(),
-                });
-            }
-            set.push(RowChange {
-                column,
-                value: value.clone(),
-            });
-        }
-        for decision in pulls {
-            records.extend(self.consequences(entity, seen, decision, now));
-        }
-        let lag = self.engine.tuning.read_lag;
-        let stored = |row: &Row| {
-            let mut next = link.clone();
-            let mut owed = false;
-            for decision in pulls {
-                let Some(field) = entity.field(&decision.property) else {
-                    continue;
-                };
-                let Ok(page_value) = super::observe::page_value(
-                    field,
-                    page,
-                    link.fields.get(&field.property),
-                    &seen.references,
-                ) else {
-                    continue;
-                };
-                let Ok(row_value) = field.codec.row_value(&row.columns) else {
-                    continue;
-                };
-                let state = next.fields.entry(field.property.clone()).or_default();
-                let held = state.bases.as_ref().map(|bases| bases.page.clone());
-                // A trigger may have stored another value: it is pushed back, once.
-                let agrees = field.direction == Direction::ToPostgres
-                    || encode(
-                        field,
-                        &row_value,
-                        &row.columns,
-                        Some(&page_value),
-                        &seen.references,
-                    )
-                    .is_ok_and(|encoded| shows(&page_value, &field.codec.canonical_page(encoded)));
-                state.force_push = !agrees;
-                owed |= !agrees;
-                state.bases = Some(Bases {
-                    row: row_value,
-                    page: page_value,
-                });
-                state.changed_at = Sides::default();
-                remember_past(state, held, now, lag);
-            }
-            next.settled_at = Some(now);
-            (next, owed)
-        };
-        let ids: Vec<AuditEntry> = pulls
-            .iter()
-            .map(|decision| {
-                let mut entry = self.audit(entity, link, Side::Postgres, Act::Updated, decision.reason, now);
-                entry.property = Some(decision.property.clone());
-                entry.old = entity
-                    .field(&decision.property)
-                    .and_then(|field| field.codec.row_value(columns).ok())
-                    .map(Kept::Value);
-                entry
-            })
-            .collect();
-        let settle = |row: &Row| {
-            let (next, _) = stored(row);
-            let mut records = vec![Record::Link(Box::new(next))];
-            for entry in &ids {
-                let mut entry = entry.clone();
-                entry.new = entry
-                    .property
-                    .as_ref()
-                    .and_then(|property| entity.field(property))
-                    .and_then(|field| field.codec.row_value(&row.columns).ok())
-                    .map(Kept::Value);
-                records.push(Record::Audit(entry));
-            }
-            records
-        };
-        let write = RowWrite::Update {
-            entity: entity.name.clone(),
-            key: link.key.clone(),
-            set,
-            expect,
-        };
-        let commit = Commit {
-            row: Some((write, Box::new(settle))),
-            records,
-        };
-        match self.engine.store.commit(self.fence, commit).await? {
-            CommitOutcome::Committed(Some(row)) => {
-                self.tally.count(&entity.name, |report| report.rows_updated += 1);
-                let (mut next, owed) = stored(&row);
-                next.rev += 1;
-                Ok(Pulled::Stored(Box::new(next), owed))
-            }
-            CommitOutcome::Committed(None)
-            | CommitOutcome::RowRefused(RowOutcome::Moved | RowOutcome::Written(_)) => Ok(Pulled::Moved),
-            CommitOutcome::RowRefused(RowOutcome::LeavesScope) => Ok(Pulled::Refused(
-                ErrorCode::LeavesScope,
-                "the value would move the row out of the profile's scope".to_owned(),
-            )),
-            CommitOutcome::RowRefused(RowOutcome::Rejected(rejection)) => {
-                let (code, message) = rejected(&rejection);
-                Ok(Pulled::Refused(code, message))
-            }
-        }
-    }
-
-    /// What the page's engine-owned properties must show and do not: its label, and the record's status.
-    fn assertions(
-        &self,
-        entity: &Entity,
-        link: &Link,
-        page: &Page,
-        outcome: Outcome,
-    ) -> Vec<(PropertyId, Value)> {
-        let status = match outcome {
-            Outcome::Conflicted => status::CONFLICT,
-            Outcome::Failed => status::ERROR,
-            Outcome::Deferred => return Vec::new(),
-            Outcome::Applied | Outcome::Replanned => {
-                if link
-                    .troubles
-                    .iter()
-                    .any(|trouble| trouble.code == ErrorCode::WaitingForReference)
-                {
-                    status::PENDING
-                } else {
-                    status::SYNCED
-                }
-            }
-        };
-        let wanted = [
-            (&entity.postgres_id, Value::rich(link.key.to_string())),
-            (&entity.sync_status, choice(status)),
-        ];
-        wanted
-            .into_iter()
-            .filter(|(property, value)| match page.properties.get(*property) {
-                Some(PropertyRead::Whole(read)) => !shows(read, value),
-                _ => false,
-            })
-            .map(|(property, value)| (property.clone(), value))
-            .collect()
-    }
-
-    /// 5.1: journals the request, sends it, and settles from the answer.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one protocol, all of which it needs"
-    )]
-    pub(super) async fn push(
-        &self,
-        entity: &Entity,
-        seen: &Seen,
-        page: &Page,
-        mut link: Link,
-        pushes: &[&FieldDecision],
-        asserted: Vec<(PropertyId, Value)>,
-        mut records: Vec<Record>,
-        kind: IntentKind,
-    ) -> Result<Step, EngineError> {
-        let now = self.engine.clock.now();
-        let mut write = PageWrite {
-            properties: Vec::new(),
-            in_trash: (kind == IntentKind::RestorePage).then_some(false),
-        };
-        let mut fields = Vec::new();
-        for decision in pushes {
-            let FieldAction::Push(value) = &decision.action else {
-                continue;
-            };
-            let (row, held) = self.both_values(entity, seen, &decision.property);
-            fields.push(SentField {
-                property: decision.property.clone(),
-                sent: entity.field(&decision.property).map_or_else(
-                    || value.clone(),
-                    |field| field.codec.canonical_page(value.clone()),
-                ),
-                from_row: row,
-                replaces: held,
-            });
-            write.properties.push((decision.property.clone(), value.clone()));
-        }
-        let has_data = !fields.is_empty();
-        write.properties.extend(asserted);
-        if has_data {
-            write.properties.push((entity.last_synced.clone(), instant(now)));
-        }
-        let mut intent = Intent {
-            id: self.engine.new_id(),
-            link: link.id,
-            entity: entity.name.clone(),
-            kind,
-            fields,
-            attempt: 1,
-            sent_at: now,
-            settle_after: now + self.engine.tuning.settle,
-            status: IntentStatus::Pending,
-        };
-        self.keep_lease().await?;
-        // The link is stored with the intent: what was decided without a write must not wait for the answer.
-        records.push(Record::Link(Box::new(link.clone())));
-        records.push(Record::Intent(intent.clone()));
-        self.commit(records).await?;
-        link.rev += 1;
-        let priority = if has_data {
-            Priority::Push
-        } else {
-            Priority::Status
-        };
-        let answer = match self
-            .engine
-            .pages
-            .update(&entity.name, &page.id, &write, priority)
-            .await
-        {
-            Ok(answer) => entity.canonical(answer),
-            Err(error) => return self.push_failed(entity, link, intent, error).await,
-        };
-        let now = self.engine.clock.now();
-        let mut records = Vec::new();
-        for decision in pushes {
-            records.extend(self.consequences(entity, seen, decision, now));
-        }
-        self.settle_answer(entity, &mut link, &intent, &answer, now);
-        for (sent, decision) in intent.fields.iter().zip(pushes) {
-            let mut entry = self.audit(entity, &link, Side::Notion, Act::Updated, decision.reason, now);
-            entry.property = Some(sent.property.clone());
-            entry.old = sent.replaces.clone().map(Kept::Value);
-            entry.new = Some(Kept::Value(sent.sent.clone()));
-            records.push(Record::Audit(entry));
-        }
-        if !has_data && kind == IntentKind::PatchPage {
-            // The engine's own properties: a status or a label was put right.
-            records.push(Record::Audit(self.audit(
-                entity,
-                &link,
-                Side::Notion,
-                Act::Updated,
-                Reason::StatusChanged,
-                now,
-            )));
-        }
-        intent.status = IntentStatus::Settled;
-        records.push(Record::Intent(intent));
-        records.push(Record::Link(Box::new(link)));
-        self.commit(records).await?;
-        self.tally.count(&entity.name, |report| match kind {
-            IntentKind::RestorePage => report.pages_restored += 1,
-            _ => report.pages_updated += 1,
-        });
-        Ok(Step::Done(Outcome::Applied))
-    }
-
-    /// Moves the baselines to what an answer shows of the fields that were sent.
-    pub(super) fn settle_answer(
-        &self,
-        entity: &Entity,
-        link: &mut Link,
-        intent: &Intent,
-        answer: &Page,
-        now: OffsetDateTime,
-    ) {
-        let lag = self.engine.tuning.read_lag;
-        for sent in &intent.fields {
-            let Some(field) = entity.field(&sent.property) else {
-                continue;
-            };
-            let read = match answer.properties.get(&sent.property) {
-                Some(PropertyRead::Whole(value)) => value.clone(),
-                // A long list comes back cut short; it was accepted as sent.
-                _ => sent.sent.clone(),
-            };
-            if !sent.sent.is_empty() && !shows(&read, &sent.sent) {
-                link.troubles.push(trouble(
-                    ErrorCode::CodecUnstable,
-                    Some(field.property.clone()),
-                    "Notion stored another value than was sent",
-                    now,
-                ));
-            }
-            let state = link.fields.entry(sent.property.clone()).or_default();
-            let held = state
-                .bases
-                .as_ref()
-                .map(|bases| bases.page.clone())
-                .or_else(|| sent.replaces.clone());
-            if let Some(row) = &sent.from_row {
-                state.bases = Some(Bases {
-                    row: row.clone(),
-                    page: read,
-                });
-            }
-            state.force_push = false;
-            state.changed_at = Sides::default();
-            remember_past(state, held, now, lag);
-            if let Some(replaced) = &sent.replaces {
-                remember_past(state, Some(replaced.clone()), now, lag);
-            }
-        }
-        for trouble in &mut link.troubles {
-            let read = trouble
-                .property
-                .as_ref()
-                .and_then(|property| answer.properties.get(property));
-            if let Some(PropertyRead::Whole(value)) = read {
-                trouble.met_with.notion = Some(value_digest(value));
-            }
-        }
-        link.page_mark = Some(answer.last_edited_time);
-        link.page_edited_at = link.page_edited_at.max(Some(answer.last_edited_time));
-        link.page_written_at = Some(now);
-        link.settled_at = Some(now);
-        link.status = match answer.properties.get(&entity.sync_status) {
-            Some(PropertyRead::Whole(Value::Choice(choice))) => Some(choice.name.clone()),
-            _ => None,
-        };
-    }
-
-    /// What a failed page write leaves behind.
-    pub(super) async fn push_failed(
-        &self,
-        entity: &Entity,
-        mut link: Link,
-        intent: Intent,
-        error: PagesError,
-    ) -> Result<Step, EngineError> {
-        let now = self.engine.clock.now();
-        match error {
-            PagesError::Unknown { .. } | PagesError::Unreadable { wrote: true, .. } => {
-                link.look_again_at = Some(intent.settle_after);
-                self.commit(vec![Record::Link(Box::new(link))]).await?;
-                Ok(Step::Done(Outcome::Deferred))
-            }
-            PagesError::Conflict | PagesError::Inaccessible => {
-                self.commit(vec![Record::IntentGone(intent.id)]).await?;
-                Ok(Step::Again)
-            }
-            PagesError::Refused { code, message } => {
-                let refused = trouble(
-                    ErrorCode::PageRefused,
-                    None,
-                    &format!("Notion refuses it ({code}): {message}"),
-                    now,
-                );
-                link.look_again_at = refused.retry_at;
-                link.troubles.push(refused);
-                self.tally.troubles(entity, &link);
-                self.commit(vec![Record::IntentGone(intent.id), Record::Link(Box::new(link))])
-                    .await?;
-                Ok(Step::Done(Outcome::Failed))
-            }
-            error @ (PagesError::Unavailable { .. }
-            | PagesError::Unauthorized { .. }
-            | PagesError::Unreadable { .. }) => {
-                self.commit(vec![Record::IntentGone(intent.id)]).await?;
-                Err(error.into())
-            }
-        }
-    }
-
     /// Stores a link and what comes with it, if anything changed.
     pub(super) async fn remember(
         &self,
@@ -896,7 +398,7 @@ impl Work<'_> {
     }
 
     /// Whether a person is at work on the page, and the row's change has not waited long for it yet.
-    fn is_busy(&self, page: &Page, link: &Link, now: OffsetDateTime) -> bool {
+    pub(super) fn is_busy(&self, page: &Page, link: &Link, now: OffsetDateTime) -> bool {
         let quiet = self.engine.tuning.quiet_page;
         let offset = self
             .engine
@@ -914,84 +416,19 @@ impl Work<'_> {
     }
 
     /// Section 8's loop breaker.
-    async fn loops(&self, link: &Link) -> Result<bool, EngineError> {
+    pub(super) async fn loops(&self, link: &Link) -> Result<bool, EngineError> {
         let since = self.engine.clock.now() - time::Duration::HOUR;
         let writes = self.engine.store.writes_since(&[link.id], since).await?;
         Ok(writes.get(&link.id).is_some_and(|count| *count > 20))
     }
 }
 
-enum Pulled {
-    Stored(Box<Link>, bool),
-    Moved,
-    Refused(ErrorCode, String),
-}
-
 fn policy_chose(reason: Reason) -> bool {
     matches!(reason, Reason::PolicySaysPostgres | Reason::PolicySaysNotion)
 }
 
-/// A refusal of Postgres, in words that hold no value.
-pub(super) fn rejected(rejection: &crate::ports::ColumnRejection) -> (ErrorCode, String) {
-    let code = match rejection.sqlstate.get(..2) {
-        Some("23") => ErrorCode::ConstraintViolation,
-        Some("22") => ErrorCode::InvalidValue,
-        _ if rejection.sqlstate == "42501" => ErrorCode::PermissionDenied,
-        _ => ErrorCode::RowRefused,
-    };
-    let mut message = format!("Postgres refuses the value (SQLSTATE {})", rejection.sqlstate);
-    if let Some(constraint) = &rejection.constraint {
-        message.push_str(&format!(" by constraint `{constraint}`"));
-    }
-    if let Some(column) = &rejection.column {
-        message.push_str(&format!(" in column `{column}`"));
-    }
-    (code, message)
-}
-
-/// A trouble met for the first time, tried again in an hour.
-pub(super) fn trouble(
-    code: ErrorCode,
-    property: Option<PropertyId>,
-    message: &str,
-    now: OffsetDateTime,
-) -> Trouble {
-    Trouble {
-        code,
-        property,
-        message: message.to_owned(),
-        attempts: 1,
-        retry_at: Some(now + time::Duration::HOUR),
-        met_with: Sides::default(),
-    }
-}
-
-/// What tells whether a value is still the one that a trouble was met with.
-pub(super) fn value_digest(value: &Value) -> String {
-    // A value always has a JSON form.
-    crate::plan::hex(&Sha256::digest(serde_json::to_vec(value).unwrap_or_default())[..8])
-}
-
-/// The same, over a row's mapped columns.
-pub(super) fn columns_digest(entity: &Entity, columns: &BTreeMap<String, Value>) -> String {
-    let mut hasher = Sha256::new();
-    for field in &entity.fields {
-        let value: Result<Value, FieldError> = field.codec.row_value(columns);
-        hasher.update(serde_json::to_vec(&value.map_err(|error| error.fault)).unwrap_or_default());
-        hasher.update([0]);
-    }
-    crate::plan::hex(&hasher.finalize()[..8])
-}
-
-/// Whether a side's value of a field is known trouble: nothing new to look at.
-pub(super) fn is_known_trouble(link: &Link, property: &PropertyId, side: Side, value: &Value) -> bool {
-    link.troubles.iter().any(|trouble| {
-        trouble.property.as_ref() == Some(property)
-            && trouble.met_with.get(side).as_ref() == Some(&value_digest(value))
-    })
-}
-
-fn remember_past(
+/// Remembers what a page held, for as long as a stale answer could still show it.
+pub(super) fn remember_past(
     state: &mut crate::reconcile::FieldState,
     held: Option<Value>,
     now: OffsetDateTime,
@@ -1006,9 +443,4 @@ fn remember_past(
             until: now,
         });
     }
-}
-
-/// Whether a field is left out of a request only until the record it refers to is there.
-pub(super) fn waits(fault: Fault) -> bool {
-    fault == Fault::WaitingForReference
 }

@@ -206,9 +206,7 @@ pub(super) fn observation(entity: &Entity, seen: &Seen, setting: &Setting<'_>) -
         page_mark: link.page_mark,
         page_written_at: link.page_written_at,
         was_trashed: link.note.as_deref() == Some("page_trashed"),
-        missed_for_a_day: link
-            .missed
-            .is_some_and(|(count, since)| count >= 2 && setting.now - since >= time::Duration::DAY),
+        missed_for_a_day: missed_for_a_day(link, setting.marks),
         chosen: seen
             .conflicts
             .iter()
@@ -240,6 +238,13 @@ pub(super) fn observation(entity: &Entity, seen: &Seen, setting: &Setting<'_>) -
         deletion,
         fields,
     }
+}
+
+/// E11: whether a complete listing a day after the first miss did not show the page either.
+pub(super) fn missed_for_a_day(link: &Link, marks: &Marks) -> bool {
+    link.missed
+        .zip(marks.pages_listed_at)
+        .is_some_and(|((_, first), listed)| listed - first >= time::Duration::DAY)
 }
 
 fn choice(conflict: &Conflict) -> Option<Side> {

@@ -181,7 +181,8 @@ impl Work<'_> {
     }
 }
 
-fn shows_all(intent: &Intent, page: &Page) -> bool {
+/// Whether a page shows everything that a request sent.
+pub(super) fn shows_all(intent: &Intent, page: &Page) -> bool {
     intent
         .fields
         .iter()

@@ -1,6 +1,7 @@
 //! One cycle of a profile: lease, recover, capture, plan, guards, apply, second phase, marks, report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub(super) struct Work<'a> {
     marks: Mutex<BTreeMap<String, Marks>>,
     lease_until: Mutex<OffsetDateTime>,
     waiting: Mutex<BTreeSet<(String, RecordKey)>>,
+    /// Second pages of our own that this run met.
+    pub(super) strays: AtomicUsize,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -79,7 +82,8 @@ impl Engine {
         let work = self.work(request, Uuid::nil(), Fence { epoch: -1 }, now);
         let captured = work.capture_all().await?;
         let plan = work.planned(&captured);
-        let refusals = refusals(&plan, &captured);
+        let identity = work.identity().await?;
+        let refusals = refusals(&plan, &captured, &identity.doubts(&captured));
         Ok((plan, refusals))
     }
 
@@ -100,6 +104,7 @@ impl Engine {
             marks: Mutex::default(),
             lease_until: Mutex::new(lease_until),
             waiting: Mutex::default(),
+            strays: AtomicUsize::new(0),
         }
     }
 
@@ -243,6 +248,26 @@ impl Work<'_> {
         }
     }
 
+    /// Whether no record and no property was left out.
+    fn is_whole(&self) -> bool {
+        self.request.keys.is_empty() && self.request.properties.is_empty()
+    }
+
+    /// What the profile was pinned to, and what it is now.
+    async fn identity(&self) -> Result<Identity, EngineError> {
+        let now = [
+            (BOT_PIN, Some(self.bot.to_string())),
+            (DATABASE_PIN, self.engine.store.identity().await?),
+        ];
+        Ok(Identity {
+            pinned: self.engine.store.pins().await?,
+            now: now
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?)))
+                .collect(),
+        })
+    }
+
     /// Writes records that go with no row.
     pub(super) async fn commit(&self, records: Vec<Record>) -> Result<(), EngineError> {
         self.engine.store.commit(self.fence, Commit::of(records)).await?;
@@ -298,7 +323,9 @@ impl Work<'_> {
         if let Some((saved, mappings)) = saved {
             saved.check(plan, &self.engine.profile, mappings)?;
         }
-        let refused = self.guard(plan, &captured, report).await?;
+        let identity = self.identity().await?;
+        let doubts = identity.doubts(&captured);
+        let refused = self.guard(plan, &captured, &doubts, report).await?;
         let mut work: Vec<(Rank, usize, Candidate)> = Vec::new();
         for (place, captured) in captured.iter().enumerate() {
             if !refused.contains(&captured.entity.name) {
@@ -314,6 +341,10 @@ impl Work<'_> {
         self.apply_all(work).await?;
         self.apply_waiting().await?;
         let mut records = Vec::new();
+        let is_profile = self.request.entities.is_empty() && self.is_whole() && self.request.writes_notion();
+        if is_profile && (doubts.is_empty() || refused.is_empty()) {
+            records.extend(identity.unpinned().map(Record::Pin));
+        }
         let pins = self.engine.store.pins().await?;
         for captured in captured {
             if !refused.contains(&captured.entity.name) {
@@ -321,8 +352,7 @@ impl Work<'_> {
                     name: scope_pin(&captured.entity.name),
                     value: captured.entity.scope.clone(),
                 };
-                let is_whole = self.request.keys.is_empty() && self.request.properties.is_empty();
-                if is_whole && self.request.writes_notion() && !pins.contains(&pin) {
+                if self.is_whole() && self.request.writes_notion() && !pins.contains(&pin) {
                     records.push(Record::Pin(pin));
                 }
                 records.extend(self.marked(captured));
@@ -348,9 +378,10 @@ impl Work<'_> {
         &self,
         plan: &Plan,
         captured: &[Captured],
+        doubts: &[String],
         report: &mut ProfileReport,
     ) -> Result<BTreeSet<String>, EngineError> {
-        let refusals = refusals(plan, captured);
+        let refusals = refusals(plan, captured, doubts);
         if refusals.is_empty() {
             return Ok(BTreeSet::new());
         }
@@ -500,15 +531,72 @@ impl Work<'_> {
     }
 }
 
+/// The pin of the connection that the pages were written with.
+const BOT_PIN: &str = "bot";
+
+/// The pin of the database that holds rows and state.
+const DATABASE_PIN: &str = "postgres_system";
+
+/// 6.10: what tells whether the state still belongs to its database and connection.
+struct Identity {
+    pinned: Vec<Pin>,
+    now: Vec<(&'static str, String)>,
+}
+
+impl Identity {
+    fn differs(&self, name: &str, value: &str) -> bool {
+        self.pinned
+            .iter()
+            .any(|pin| pin.name == name && pin.value != value)
+    }
+
+    /// What speaks against it, in words.
+    fn doubts(&self, captured: &[Captured]) -> Vec<String> {
+        let mut doubts: Vec<String> = self
+            .now
+            .iter()
+            .filter(|(name, value)| self.differs(name, value))
+            .map(|(name, _)| match *name {
+                BOT_PIN => "the token is another connection's than the one that the pages were written with",
+                _ => "the database is another one than the state was made in: a restored, copied or promoted one",
+            })
+            .map(str::to_owned)
+            .collect();
+        let forgotten: usize = captured.iter().map(|captured| captured.forgotten).sum();
+        if forgotten > 0 {
+            doubts.push(format!(
+                "{forgotten} pages hold values that this connection wrote and the state knows nothing of"
+            ));
+        }
+        doubts
+    }
+
+    /// The pins that are not, or no longer, what they should be.
+    fn unpinned(&self) -> impl Iterator<Item = Pin> {
+        self.now
+            .iter()
+            .filter(|(name, value)| {
+                self.differs(name, value) || !self.pinned.iter().any(|pin| pin.name == *name)
+            })
+            .map(|(name, value)| Pin {
+                name: (*name).to_owned(),
+                value: value.clone(),
+            })
+    }
+}
+
 /// The pin that remembers which rows are an entity's.
 fn scope_pin(entity: &str) -> String {
     format!("scope:{entity}")
 }
 
-fn refusals(plan: &Plan, captured: &[Captured]) -> Vec<Refusal> {
-    captured
+fn refusals(plan: &Plan, captured: &[Captured], doubts: &[String]) -> Vec<Refusal> {
+    let of_entities = captured
         .iter()
-        .flat_map(|captured| guard::refusals(plan, &captured.circumstances))
+        .flat_map(|captured| guard::refusals(plan, &captured.circumstances));
+    guard::quarantined(plan, doubts)
+        .into_iter()
+        .chain(of_entities)
         .collect()
 }
 

@@ -3,7 +3,7 @@
 //! A refusal stops the whole entity before its first write. Only a person's approval of exactly that plan lets
 //! it pass, once. Source: sync semantics, section 8.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Operation, OperationKind, Plan};
 use crate::mapping::Guards;
@@ -121,6 +121,30 @@ pub fn refusals(plan: &Plan, circumstances: &Circumstances) -> Vec<Refusal> {
         }
     }
     refusals
+}
+
+/// The refusals of a whole profile whose state may not belong to its database or connection any more (6.10).
+///
+/// `doubts` are what speaks for that; a plan that writes nothing is harmless and passes.
+pub fn quarantined(plan: &Plan, doubts: &[String]) -> Vec<Refusal> {
+    if doubts.is_empty() {
+        return Vec::new();
+    }
+    let entities: BTreeSet<&str> = plan
+        .operations
+        .iter()
+        .map(|operation| operation.entity.as_str())
+        .collect();
+    let hash = plan.hash();
+    entities
+        .into_iter()
+        .map(|entity| Refusal {
+            entity: entity.to_owned(),
+            code: ErrorCode::Quarantined,
+            message: doubts.join("; "),
+            approve: hash.clone(),
+        })
+        .collect()
 }
 
 fn changes_by_field<'a>(operations: &[&'a Operation]) -> BTreeMap<(&'a str, Side), u64> {

@@ -61,6 +61,8 @@ pub enum OperationKind {
     MarkPage,
     /// The record is set aside: held, detached, or ended.
     SetAside,
+    /// A second page that a lost request of ours made goes to the trash.
+    TrashStray,
     /// A page goes to the trash.
     TrashPage,
     /// A row is deleted, or its columns of soft deletion are set.
@@ -69,7 +71,7 @@ pub enum OperationKind {
 
 impl OperationKind {
     /// Every kind, in the order they are applied.
-    pub const ALL: [OperationKind; 11] = [
+    pub const ALL: [OperationKind; 12] = [
         Self::UpdateRow,
         Self::InsertRow,
         Self::UpdatePage,
@@ -79,6 +81,7 @@ impl OperationKind {
         Self::OpenConflict,
         Self::MarkPage,
         Self::SetAside,
+        Self::TrashStray,
         Self::TrashPage,
         Self::DeleteRow,
     ];
@@ -95,6 +98,7 @@ impl OperationKind {
             Self::OpenConflict => "open_conflict",
             Self::MarkPage => "mark_page",
             Self::SetAside => "set_aside",
+            Self::TrashStray => "trash_stray",
             Self::TrashPage => "trash_page",
             Self::DeleteRow => "delete_row",
         }
@@ -104,7 +108,12 @@ impl OperationKind {
     pub fn requests(self) -> u64 {
         match self {
             Self::CreatePage | Self::UpdateRow | Self::Adopt | Self::OpenConflict => 1,
-            Self::InsertRow | Self::UpdatePage | Self::RestorePage | Self::MarkPage | Self::TrashPage => 2,
+            Self::InsertRow
+            | Self::UpdatePage
+            | Self::RestorePage
+            | Self::MarkPage
+            | Self::TrashStray
+            | Self::TrashPage => 2,
             Self::SetAside | Self::DeleteRow => 1,
         }
     }
@@ -113,9 +122,12 @@ impl OperationKind {
     pub fn writes(self) -> Option<Side> {
         match self {
             Self::UpdateRow | Self::InsertRow | Self::DeleteRow => Some(Side::Postgres),
-            Self::UpdatePage | Self::RestorePage | Self::CreatePage | Self::MarkPage | Self::TrashPage => {
-                Some(Side::Notion)
-            }
+            Self::UpdatePage
+            | Self::RestorePage
+            | Self::CreatePage
+            | Self::MarkPage
+            | Self::TrashStray
+            | Self::TrashPage => Some(Side::Notion),
             Self::Adopt | Self::OpenConflict | Self::SetAside => None,
         }
     }
@@ -179,6 +191,7 @@ pub fn operations(
         | PresenceAction::FlagDuplicate
         | PresenceAction::ClearLabel
         | PresenceAction::FlagUnknownId => Some(OperationKind::MarkPage),
+        PresenceAction::TrashStray => Some(OperationKind::TrashStray),
         PresenceAction::Hold | PresenceAction::Detach | PresenceAction::Bury => Some(OperationKind::SetAside),
         PresenceAction::SoftDeleteRow | PresenceAction::DeleteRow => Some(OperationKind::DeleteRow),
         PresenceAction::OpenConflict => Some(OperationKind::OpenConflict),

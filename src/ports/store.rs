@@ -313,7 +313,8 @@ pub trait Store: Send + Sync {
     /// The entity's marks; the default before the first run.
     fn marks<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<Marks, StoreError>>;
 
-    /// How many records of the entity had their page or row deleted by the engine since `since`, on that side.
+    /// How many records of the entity had their page or row deleted by the engine since `since`, on that side; pages
+    /// that belonged to no record do not count.
     fn deleted_since<'a>(
         &'a self,
         entity: &'a str,
@@ -327,6 +328,12 @@ pub trait Store: Send + Sync {
         links: &'a [Uuid],
         since: OffsetDateTime,
     ) -> BoxFuture<'a, Result<BTreeMap<Uuid, u32>, StoreError>>;
+
+    /// What tells the database that holds the state from a restored, copied or promoted one; `None` where that
+    /// cannot be told.
+    fn identity(&self) -> BoxFuture<'_, Result<Option<String>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// All pins of the profile.
     fn pins(&self) -> BoxFuture<'_, Result<Vec<Pin>, StoreError>>;

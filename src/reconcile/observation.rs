@@ -99,12 +99,20 @@ pub struct FieldState {
     /// Our own late write stands on the page: the row's value must be pushed again unless a person edits first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force_push: bool,
+    /// How often in a row the engine pulled a value from a page that only the engine itself had written since.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub echoes: u8,
     /// Values the page held before, as long as a stale answer could still show them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub past: Vec<PastValue>,
     /// When a change on each side was first seen that is not settled yet.
     #[serde(default)]
     pub changed_at: Sides<Option<OffsetDateTime>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn is_zero(count: &u8) -> bool {
+    *count == 0
 }
 
 /// A value that a page held until an instant.
@@ -217,6 +225,8 @@ pub enum Label {
     Empty,
     /// A key whose record has another page.
     LinkedElsewhere,
+    /// A key whose record has another page, on a page that only we wrote, with what an abandoned request of ours sent.
+    OwnStray,
     /// A key of the profile whose record has no page, and this page may be taken for it.
     Adoptable,
     /// A key of the profile whose record has no page, with nothing to say that this page is meant.

@@ -95,6 +95,8 @@ pub enum PresenceAction {
     Adopt,
     /// The page is marked as a duplicate.
     FlagDuplicate,
+    /// A second page that a lost request of ours made goes to the trash; it does not count against the delete cap.
+    TrashStray,
     /// The page's label is cleared, so that it can become a record of its own.
     ClearLabel,
     /// The page is shown as carrying an id that cannot be used.
@@ -103,7 +105,7 @@ pub enum PresenceAction {
 
 impl PresenceAction {
     /// Every action.
-    pub const ALL: [PresenceAction; 22] = [
+    pub const ALL: [PresenceAction; 23] = [
         Self::MergeFields,
         Self::Nothing,
         Self::Wait,
@@ -124,6 +126,7 @@ impl PresenceAction {
         Self::OpenConflict,
         Self::Adopt,
         Self::FlagDuplicate,
+        Self::TrashStray,
         Self::ClearLabel,
         Self::FlagUnknownId,
     ];
@@ -246,7 +249,11 @@ fn linked(observation: &Observation, link: &LinkFacts, edits: Edits) -> Presence
                 match policy.on_inaccessible {
                     OnInaccessible::Hold => PresenceAction::Hold,
                     OnInaccessible::Recreate => PresenceAction::RecreatePage,
-                    OnInaccessible::TreatAsDeleted => on_trash(policy.on_page_trash),
+                    OnInaccessible::TreatAsDeleted => match on_trash(policy.on_page_trash) {
+                        // What is out of reach cannot be taken out of the trash.
+                        PresenceAction::RestorePage => PresenceAction::RecreatePage,
+                        action => action,
+                    },
                 }
             } else {
                 PresenceAction::Hold
@@ -417,6 +424,8 @@ fn without_link(observation: &Observation) -> Presence {
             };
             (Case::E17, action, Reason::PageIsDuplicate)
         }
+        // A lost request of ours made it, after its record had got another page.
+        (_, PageState::Live, Label::OwnStray) => (Case::E17, PresenceAction::TrashStray, Reason::PageIsStray),
         // The page names a row that waits for its page, and our journal or the set-up says that it is this one.
         (RowState::Present, PageState::Live, Label::Adoptable) => {
             (Case::E19, PresenceAction::Adopt, Reason::PageNamesRow)

@@ -126,6 +126,8 @@ reasons! {
     PageIsNew = "a person made the page",
     /// E17.
     PageIsDuplicate = "the record has another page",
+    /// 5.3.
+    PageIsStray = "a lost request of ours made the page after all, and its record has another one",
     /// E18.
     IdIsUnknown = "the page names a key that is not this profile's",
     /// E19.

@@ -134,6 +134,11 @@ error_codes! {
     ScopeChanged = "scope_changed": "The mapping's table, key or scope has changed since it was last applied. Rows \
         that the new scope leaves out would lose their pages, so nothing was written. Look at the plan; `approve` \
         lets exactly this plan run once.",
+    /// State and world no longer belong together.
+    Quarantined = "quarantined": "The sync state does not seem to belong to this database and connection any more: \
+        one of them was restored, copied, failed over or replaced. Older baselines would make what is newer look like \
+        an edit, so nothing was written. Look at the plan; `approve` lets exactly this plan run once and takes the \
+        present database and connection over.",
     /// The saved plan no longer fits.
     StalePlan = "stale_plan": "A side has moved since the plan was saved, so it was not applied. Make a new plan.",
     /// Another runner holds the profile.

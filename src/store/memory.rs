@@ -448,6 +448,7 @@ impl Store for MemoryStore {
                     entry.entity == entity
                         && entry.side == side
                         && entry.act == Act::Deleted
+                        && entry.link.is_some()
                         && entry.at >= since
                 })
                 .map(|_| 1)

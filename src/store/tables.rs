@@ -688,7 +688,7 @@ impl StateTables {
         let row = self
             .query(
                 "select count(*) from {s}.audit where profile = $1 and entity = $2 and side = $3 \
-                 and act = 'deleted' and at >= $4",
+                 and act = 'deleted' and link is not null and at >= $4",
             )
             .bind(entity)
             .bind(name_of(&side)?)

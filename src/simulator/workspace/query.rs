@@ -166,6 +166,7 @@ impl Workspace {
         let results = found
             .pages
             .iter()
+            .filter(|page| self.is_visible(caller.connection, **page))
             .filter_map(|page| self.indexed(*page))
             .map(|page| self.page_json(caller, page, &shown))
             .collect();

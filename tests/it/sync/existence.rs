@@ -302,7 +302,7 @@ async fn a_moved_page_is_let_go_and_never_replaced() {
     assert_eq!(world.pages("Things").len(), 2);
 }
 
-const MANY: &str = "
+pub(super) const MANY: &str = "
 create table groups (id text primary key, name text not null, org text, parent_id text references groups);
 create table things (
     id text primary key, name text not null, org text, kind text, amount int check (amount >= 0), done boolean,

@@ -1,11 +1,16 @@
 //! The built binary, a real Postgres, and Notion over HTTP: what sync promises, end to end.
 
+mod adopt;
 mod budgets;
 mod drift;
+mod duplicates;
 mod existence;
 mod faults;
 mod fields;
+mod gone;
+mod guards;
 mod profiles;
+mod saved;
 mod world;
 
 /// One table of everything, in two organisations.

@@ -1,9 +1,11 @@
 //! The built binary between a real Postgres and the simulator over HTTP.
 
+use frames_sync::ports::{Link, Marks};
 use frames_sync::simulator::{Exchange, Options, RateLimits, Recording, Simulator};
 use serde_json::{Value as Json, json};
 use sqlx::PgPool;
 use sqlx::postgres::PgRow;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::support::openapi::assert_exchanges_conform;
@@ -240,6 +242,64 @@ impl World {
         .fetch_all(&self.pool)
         .await
         .unwrap_or_else(|error| panic!("{table}: {error}"))
+    }
+
+    /// Lets that many hours pass for what the engine remembers: its instants on the database's clock move back.
+    ///
+    /// The database's clock itself cannot be moved. What was read on Notion's clock stays.
+    pub(super) async fn let_pass(&self, hours: i64) {
+        let back = |at: &mut OffsetDateTime| *at -= time::Duration::hours(hours);
+        for body in self.bodies("link").await {
+            let mut link: Link = serde_json::from_str(&body).expect("a link");
+            let id = link.id;
+            link.look_again_at.iter_mut().for_each(back);
+            link.settled_at.iter_mut().for_each(back);
+            link.page_written_at.iter_mut().for_each(back);
+            link.missed.iter_mut().for_each(|(_, at)| back(at));
+            for trouble in &mut link.troubles {
+                trouble.retry_at.iter_mut().for_each(back);
+            }
+            sqlx::query(
+                "update frames_sync.link set body = $2::text::json, look_again_at = $3 where id = $1",
+            )
+            .bind(id)
+            .bind(serde_json::to_string(&link).expect("a link"))
+            .bind(link.look_again_at)
+            .execute(&self.pool)
+            .await
+            .expect("the link");
+        }
+        for body in self.bodies("mark").await {
+            let mut marks: Marks = serde_json::from_str(&body).expect("marks");
+            marks.pages_listed_at.iter_mut().for_each(back);
+            marks.pages_queried_at.iter_mut().for_each(back);
+            marks.rows_scanned_at.iter_mut().for_each(back);
+            marks.rows_captured_at.iter_mut().for_each(back);
+            sqlx::query("update frames_sync.mark set body = $2::text::json where body::text = $1")
+                .bind(body)
+                .bind(serde_json::to_string(&marks).expect("marks"))
+                .execute(&self.pool)
+                .await
+                .expect("the marks");
+        }
+    }
+
+    async fn bodies(&self, table: &str) -> Vec<String> {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "select body::text from frames_sync.{table}"
+        )))
+        .fetch_all(&self.pool)
+        .await
+        .unwrap_or_else(|error| panic!("{table}: {error}"))
+    }
+
+    /// Where the link of a record stands.
+    pub(super) async fn phase(&self, entity: &str, key: &str) -> String {
+        self.scalar(&format!(
+            "select phase from frames_sync.link where entity = '{entity}' and key = '[\"{key}\"]' order by phase = 'tombstone'"
+        ))
+        .await
+        .unwrap_or_default()
     }
 
     /// How many entries the audit log has.
