@@ -5,6 +5,7 @@
 mod bad_answers;
 mod content;
 mod experiments;
+mod identity;
 mod listing;
 mod pages;
 mod script;

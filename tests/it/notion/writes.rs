@@ -143,14 +143,3 @@ async fn a_list_of_twenty_five_is_read_to_its_end() {
     );
     assert!(asked[2].target().ends_with("start_cursor=c2"));
 }
-
-#[tokio::test(start_paused = true)]
-async fn an_answer_about_another_page_is_not_taken() {
-    let script = Script::new([ok(page(2, 0))]);
-    let error = script
-        .client(180)
-        .retrieve_page(&PageId(page_id(1)))
-        .await
-        .unwrap_err();
-    assert!(error.to_string().contains("another object"), "{error}");
-}
