@@ -7,6 +7,7 @@ use super::recover::shows_all;
 use super::run::Work;
 use super::{EngineError, Entity};
 use crate::journal::{IntentKind, IntentStatus, Outcome};
+use crate::plan::OperationKind;
 use crate::ports::{Link, Page, PageParent, Priority, PropertyRead, StoreError};
 use crate::reconcile::{Decision, Label, Phase, PresenceAction, decide};
 use crate::value::{PageId, RecordKey, Value};
@@ -19,10 +20,19 @@ pub(super) struct Candidate {
     pub(super) key: Option<RecordKey>,
     /// The page, when a page or a link named it.
     pub(super) page: Option<PageId>,
-    /// A direct read made while capturing, good for the first look.
-    pub(super) read: Option<Page>,
+    /// The first of what would be done, as far as that could be told.
+    pub(super) planned: Option<OperationKind>,
+    /// A direct read made while capturing, good for the first look. Boxed: few of many candidates have one.
+    pub(super) read: Option<Box<Page>>,
     /// Whether the guards saw that it may lose a row or page.
     pub(super) may_delete: bool,
+}
+
+impl Candidate {
+    /// Where it stands in the order of the run.
+    pub(super) fn kind(&self) -> OperationKind {
+        self.planned.unwrap_or(OperationKind::UpdateRow)
+    }
 }
 
 /// How one attempt at a record ended.
@@ -70,7 +80,7 @@ impl Work<'_> {
             None => RowSeen::Absent,
         };
         let page = match (candidate.read.take(), &page_id) {
-            (Some(read), _) => PageSeen::Seen(read),
+            (Some(read), _) => PageSeen::Seen(*read),
             (None, Some(page)) => {
                 let priority = if candidate.page.is_some() {
                     Priority::Pull

@@ -20,7 +20,7 @@ use super::{EngineError, Entity};
 use crate::journal::{IntentStatus, Kept};
 use crate::mapping::{Capture, OnInaccessible, OnPageCreate};
 use crate::plan::guard::Circumstances;
-use crate::plan::{Operation, OperationKind, operations};
+use crate::plan::{Operation, operations};
 use crate::ports::{
     AuditFilter, Link, LinkTotals, Marks, Page, PageParent, PageQuery, Priority, PropertyRead, Row,
 };
@@ -46,8 +46,10 @@ const AUDIT_SEARCHED: u32 = 500;
 /// What was found in one entity.
 pub(super) struct Captured {
     pub(super) entity: Arc<Entity>,
-    pub(super) candidates: Vec<(Rank, Candidate)>,
+    pub(super) candidates: Vec<Candidate>,
     pub(super) operations: Vec<Operation>,
+    /// Whether any of the operations is about a page that is there.
+    pub(super) concerns_pages: bool,
     pub(super) circumstances: Circumstances,
     pub(super) marks: Marks,
     pub(super) notes: Vec<i64>,
@@ -55,15 +57,12 @@ pub(super) struct Captured {
     pub(super) forgotten: usize,
 }
 
-/// Where a candidate stands in the order of a run.
-pub(super) type Rank = (OperationKind, Option<RecordKey>, Option<PageId>);
-
 /// A record by what named it: its key, its page, or both.
 type RecordAt = (Option<RecordKey>, Option<PageId>);
 
 /// The nominations of one entity while they are collected.
 struct Nominations {
-    candidates: BTreeMap<RecordAt, (Option<OperationKind>, Candidate)>,
+    candidates: BTreeMap<RecordAt, Candidate>,
     operations: Vec<Operation>,
     pages: BTreeSet<PageId>,
     adoptable: BTreeSet<RecordKey>,
@@ -116,17 +115,10 @@ impl Work<'_> {
             pages_trashed_today: store.deleted_since(&entity.name, Side::Notion, day).await?,
             rows_deleted_today: store.deleted_since(&entity.name, Side::Postgres, day).await?,
         };
-        let candidates = found
-            .candidates
-            .into_values()
-            .map(|(kind, candidate)| {
-                let kind = kind.unwrap_or(OperationKind::UpdateRow);
-                ((kind, candidate.key.clone(), candidate.page.clone()), candidate)
-            })
-            .collect();
         Ok(Captured {
             entity: Arc::clone(entity),
-            candidates,
+            candidates: found.candidates.into_values().collect(),
+            concerns_pages: found.operations.iter().any(|operation| operation.page.is_some()),
             operations: found.operations,
             circumstances,
             marks,
@@ -692,11 +684,12 @@ impl Work<'_> {
             entity: Arc::clone(entity),
             key: at.0.clone(),
             page: at.1.clone(),
+            planned: None,
             read: None,
             may_delete: false,
         };
         self.nominate(entity, Some(link), row, page, found).await?;
-        found.candidates.entry(at).or_insert((None, candidate));
+        found.candidates.entry(at).or_insert(candidate);
         Ok(())
     }
 
@@ -719,7 +712,8 @@ impl Work<'_> {
             _ => None,
         };
         let at = (key.clone(), page_id.clone());
-        if found.candidates.get(&at).is_some_and(|(kind, _)| kind.is_some()) {
+        let known = found.candidates.get(&at);
+        if known.is_some_and(|known| known.planned.is_some()) {
             return Ok(());
         }
         let mut page = page;
@@ -786,17 +780,18 @@ impl Work<'_> {
             Some(Side::Notion) => self.request.writes_notion(),
             None => true,
         });
-        let kind = planned.iter().map(|operation| operation.kind).min();
+        let first = planned.iter().map(|operation| operation.kind).min();
         let may_delete = planned.iter().any(|operation| operation.kind.deletes().is_some());
         found.operations.extend(planned);
         let candidate = Candidate {
             entity: Arc::clone(entity),
             key,
             page: page_id,
-            read,
+            planned: first,
+            read: read.map(Box::new),
             may_delete,
         };
-        found.candidates.insert(at, (kind, candidate));
+        found.candidates.insert(at, candidate);
         Ok(())
     }
 }

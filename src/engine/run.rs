@@ -10,13 +10,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::apply::Candidate;
-use super::capture::{Captured, Rank};
+use super::capture::Captured;
 use super::tally::Tally;
 use super::{Engine, EngineError, Entity, Request};
 use crate::journal::Outcome as Ended;
 use crate::plan::file::SavedPlan;
 use crate::plan::order::EntityOrder;
-use crate::plan::{Operation, Plan, guard};
+use crate::plan::{Operation, OperationKind, Plan, guard};
 use crate::ports::{Commit, Fence, Marks, Pin, Record, Retry, RunRecord};
 use crate::report::{Command, ErrorCode, Failure, Outcome, ProfileReport, Refusal};
 use crate::value::{RecordKey, UserId};
@@ -80,8 +80,8 @@ impl Engine {
     pub async fn plan(&self, request: &Request) -> Result<(Plan, Vec<Refusal>), EngineError> {
         let now = self.clock.now();
         let work = self.work(request, Uuid::nil(), Fence { epoch: -1 }, now);
-        let captured = work.capture_all().await?;
-        let plan = work.planned(&captured);
+        let mut captured = work.capture_all().await?;
+        let plan = work.planned(&mut captured);
         let identity = work.identity().await?;
         let refusals = refusals(&plan, &captured, &identity.doubts(&captured));
         Ok((plan, refusals))
@@ -300,10 +300,11 @@ impl Work<'_> {
         Ok(captured)
     }
 
-    fn planned(&self, captured: &[Captured]) -> Plan {
+    /// The plan of what was captured, which gives its operations up to it.
+    fn planned(&self, captured: &mut [Captured]) -> Plan {
         let operations: Vec<Operation> = captured
-            .iter()
-            .flat_map(|captured| captured.operations.iter().cloned())
+            .iter_mut()
+            .flat_map(|captured| std::mem::take(&mut captured.operations))
             .collect();
         Plan::of(operations, &self.order())
     }
@@ -318,23 +319,19 @@ impl Work<'_> {
         for entity in self.entities() {
             self.recover(&entity).await?;
         }
-        let captured = self.capture_all().await?;
-        *plan = self.planned(&captured);
+        let mut captured = self.capture_all().await?;
+        *plan = self.planned(&mut captured);
         if let Some((saved, mappings)) = saved {
             saved.check(plan, &self.engine.profile, mappings)?;
         }
         let identity = self.identity().await?;
         let doubts = identity.doubts(&captured);
         let refused = self.guard(plan, &captured, &doubts, report).await?;
-        let mut work: Vec<(Rank, usize, Candidate)> = Vec::new();
-        for (place, captured) in captured.iter().enumerate() {
+        let mut work: Vec<(usize, Candidate)> = Vec::new();
+        for (place, captured) in captured.iter_mut().enumerate() {
+            let candidates = std::mem::take(&mut captured.candidates);
             if !refused.contains(&captured.entity.name) {
-                work.extend(
-                    captured
-                        .candidates
-                        .iter()
-                        .map(|(rank, candidate)| (rank.clone(), place, candidate.clone())),
-                );
+                work.extend(candidates.into_iter().map(|candidate| (place, candidate)));
             }
         }
         let worked = !work.is_empty();
@@ -410,31 +407,30 @@ impl Work<'_> {
     }
 
     /// Works on the candidates, one kind after the other, several records of a kind and entity at once.
-    async fn apply_all(&self, mut work: Vec<(Rank, usize, Candidate)>) -> Result<(), EngineError> {
-        work.sort_by(|(a, a_place, _), (b, b_place, _)| {
-            let places = if a.0.deletes().is_some() {
+    async fn apply_all(&self, mut work: Vec<(usize, Candidate)>) -> Result<(), EngineError> {
+        work.sort_by(|(a_place, a), (b_place, b)| {
+            let places = if a.kind().deletes().is_some() {
                 b_place.cmp(a_place)
             } else {
                 a_place.cmp(b_place)
             };
-            a.0.cmp(&b.0)
+            a.kind()
+                .cmp(&b.kind())
                 .then(places)
-                .then_with(|| (&a.1, &a.2).cmp(&(&b.1, &b.2)))
+                .then_with(|| (&a.key, &a.page).cmp(&(&b.key, &b.page)))
         });
         let mut work = work.into_iter().peekable();
-        while let Some((first, place, candidate)) = work.next() {
-            let mut together = vec![candidate];
-            while let Some((_, _, next)) =
-                work.next_if(|(rank, other, _)| rank.0 == first.0 && *other == place)
-            {
-                together.push(next);
-            }
+        while let Some((place, kind)) = work.peek().map(|(place, first)| (*place, first.kind())) {
+            let together = std::iter::from_fn(|| {
+                let next = work.next_if(|(other, next)| next.kind() == kind && *other == place);
+                next.map(|(_, candidate)| candidate)
+            });
             self.apply_together(together).await?;
         }
         Ok(())
     }
 
-    async fn apply_together(&self, candidates: Vec<Candidate>) -> Result<(), EngineError> {
+    async fn apply_together(&self, candidates: impl Iterator<Item = Candidate>) -> Result<(), EngineError> {
         let concurrency = self.engine.tuning.concurrency.max(1);
         let mut ended = futures_util::stream::iter(candidates)
             .map(|candidate| async move {
@@ -481,17 +477,17 @@ impl Work<'_> {
     async fn apply_waiting(&self) -> Result<(), EngineError> {
         let waiting = std::mem::take(&mut *locked(&self.waiting));
         for entity in self.entities() {
-            let candidates: Vec<Candidate> = waiting
+            let candidates = waiting
                 .iter()
                 .filter(|(name, _)| *name == entity.name)
                 .map(|(_, key)| Candidate {
                     entity: Arc::clone(&entity),
                     key: Some(key.clone()),
                     page: None,
+                    planned: Some(OperationKind::UpdatePage),
                     read: None,
                     may_delete: false,
-                })
-                .collect();
+                });
             self.apply_together(candidates).await?;
         }
         Ok(())
@@ -506,12 +502,8 @@ impl Work<'_> {
         let before = self.marks_of(&captured.entity.name);
         let mut marks = captured.marks;
         let mut records = Vec::new();
-        let pages_settled = request.writes_postgres()
-            || (request.command == Command::Setup
-                && !captured
-                    .operations
-                    .iter()
-                    .any(|operation| operation.page.is_some()));
+        let pages_settled =
+            request.writes_postgres() || (request.command == Command::Setup && !captured.concerns_pages);
         if !pages_settled {
             marks.pages_edited_until = before.pages_edited_until;
             marks.pages_listed_at = before.pages_listed_at;

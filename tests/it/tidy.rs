@@ -294,7 +294,10 @@ fn files_are_short_enough_to_be_read() {
     let mut failures = Vec::new();
     for source in sources() {
         if source.lines > LONGEST {
-            failures.push(format!("src/{}: {} lines, of {LONGEST}", source.path, source.lines));
+            failures.push(format!(
+                "src/{}: {} lines, of {LONGEST}",
+                source.path, source.lines
+            ));
         }
     }
     assert_none(&failures);
