@@ -211,8 +211,19 @@ impl Work<'_> {
                     met_with: self.digests(entity, seen, &field.property),
                 }),
                 FieldAction::Conflict => {
-                    state.changed_at.postgres.get_or_insert(now);
-                    state.changed_at.notion.get_or_insert(now);
+                    let open = seen
+                        .conflicts
+                        .iter()
+                        .find(|conflict| conflict.property.as_ref() == Some(&field.property));
+                    let (row, page) = self.both_values(entity, seen, &field.property);
+                    let changed_at = &mut state.changed_at;
+                    // The instant belongs to the value: another edit of the same side starts anew.
+                    if open.is_none_or(|open| open.row != row) || changed_at.postgres.is_none() {
+                        changed_at.postgres = Some(now);
+                    }
+                    if open.is_none_or(|open| open.page_value != page) || changed_at.notion.is_none() {
+                        changed_at.notion = Some(now);
+                    }
                     let mut open = trouble(
                         ErrorCode::OpenConflict,
                         Some(field.property.clone()),
@@ -224,6 +235,8 @@ impl Work<'_> {
                     link.troubles.push(open);
                 }
                 FieldAction::Defer => {
+                    state.changed_at.postgres.get_or_insert(now);
+                    state.changed_at.notion.get_or_insert(now);
                     let open = seen
                         .intents
                         .iter()
