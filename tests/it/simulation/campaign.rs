@@ -71,7 +71,9 @@ impl Campaign {
 }
 
 fn number(text: &str) -> Result<u64, String> {
-    text.replace('_', "").parse().map_err(|_| format!("`{text}` is no number"))
+    text.replace('_', "")
+        .parse()
+        .map_err(|_| format!("`{text}` is no number"))
 }
 
 fn range(text: &str) -> Result<Range<u64>, String> {
@@ -108,7 +110,11 @@ fn many(seeds: Range<u64>, mutant: Option<Mutant>, out: &mut dyn Write) -> io::R
         for (what, count) in verdict.coverage {
             *coverage.entry(what).or_insert(0) += count;
         }
-        let mut kinds: Vec<&str> = verdict.violations.iter().map(|violation| kind(violation)).collect();
+        let mut kinds: Vec<&str> = verdict
+            .violations
+            .iter()
+            .map(|violation| kind(violation))
+            .collect();
         kinds.dedup();
         for kind in kinds {
             let seeds = failed.entry(kind.to_owned()).or_default();
@@ -123,11 +129,21 @@ fn many(seeds: Range<u64>, mutant: Option<Mutant>, out: &mut dyn Write) -> io::R
     for (what, count) in &coverage {
         writeln!(out, "  {count:>10}  {what}")?;
     }
-    writeln!(out, "\nseeds {}..{}: {schedules} schedules, each run twice, in {seconds:.1} s ({:.0} schedules a second)",
-        seeds.start, seeds.end, schedules as f64 * 2.0 / seconds)?;
+    writeln!(
+        out,
+        "\nseeds {}..{}: {schedules} schedules, each run twice, in {seconds:.1} s ({:.0} schedules a second)",
+        seeds.start,
+        seeds.end,
+        schedules as f64 * 2.0 / seconds
+    )?;
     for (kind, seeds) in &failed {
         let first: Vec<String> = seeds.iter().take(8).map(u64::to_string).collect();
-        writeln!(out, "  {kind} violated in {} schedules: seeds {} …", seeds.len(), first.join(", "))?;
+        writeln!(
+            out,
+            "  {kind} violated in {} schedules: seeds {} …",
+            seeds.len(),
+            first.join(", ")
+        )?;
     }
     writeln!(out, "{} violations", failed.values().map(Vec::len).sum::<usize>())?;
     Ok(failed.is_empty())

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use frames_sync::journal::{AuditEntry, Conflict, Intent, IntentStatus};
 use frames_sync::ports::{
-    Approval, AuditFilter, BoxFuture, Change, ColumnRejection, Commit, CommitOutcome, Fence, LeaseGrant, Link,
-    LinkTotals, Marks, Pin, Record, Retry, Row, RowOutcome, RowTables, RowWrite, Rows, RowsError, RunRecord, Store,
-    StoreError,
+    Approval, AuditFilter, BoxFuture, Change, ColumnRejection, Commit, CommitOutcome, Fence, LeaseGrant,
+    Link, LinkTotals, Marks, Pin, Record, Retry, Row, RowOutcome, RowTables, RowWrite, Rows, RowsError,
+    RunRecord, Store, StoreError,
 };
 use frames_sync::reconcile::{Bases, Side};
 use frames_sync::simulator::table::{Columns, Table, Tables};
@@ -114,7 +114,11 @@ impl Gate {
             RowWrite::Update { set, .. } | RowWrite::Insert { set, .. } => set.as_slice(),
             RowWrite::Delete { .. } => {
                 state.removals += 1;
-                for (column, value) in before.into_iter().flatten().filter(|(name, _)| FIELDS.contains(&name.as_str())) {
+                for (column, value) in before
+                    .into_iter()
+                    .flatten()
+                    .filter(|(name, _)| FIELDS.contains(&name.as_str()))
+                {
                     state
                         .overwritten
                         .push((normal(&text(value)), format!("{column} of the deleted row {key}")));
@@ -137,7 +141,10 @@ impl Gate {
                 state.violations.push("I11: a name was emptied".to_owned());
             }
             let old = before.and_then(|before| before.get(&change.column)).map(text);
-            let cell = state.rows.entry((key.clone(), change.column.clone())).or_default();
+            let cell = state
+                .rows
+                .entry((key.clone(), change.column.clone()))
+                .or_default();
             cell.arrived.push(normal(&text(&change.value)));
             cell.held.insert(normal(&text(&change.value)));
             if let Some(old) = old.map(|old| normal(&old))
@@ -239,7 +246,9 @@ impl Session {
                     .records
                     .iter()
                     .filter_map(|record| match record {
-                        Record::Intent(intent) if intent.status == IntentStatus::Pending => Some(intent.clone()),
+                        Record::Intent(intent) if intent.status == IntentStatus::Pending => {
+                            Some(intent.clone())
+                        }
                         _ => None,
                     })
                     .collect();
@@ -307,7 +316,13 @@ impl Session {
         let records = commit.records.len() as u64;
         let outcome = self.store.commit(fence, self.watch(self.mutated(commit))).await;
         world.trace(
-            || format!("runner {} commits {records} records: {}", self.runner, outcome.is_ok()),
+            || {
+                format!(
+                    "runner {} commits {records} records: {}",
+                    self.runner,
+                    outcome.is_ok()
+                )
+            },
             5 + records * 16,
         );
         world.effect(self.runner, true).await;
@@ -321,7 +336,9 @@ impl Session {
         let mut epoch = 0;
         // The memory does not tell its epoch; asking for the lease as its holder would. The number is small.
         for candidate in 0..200 {
-            let renewed = self.store.renew(Fence { epoch: candidate }, Duration::from_secs(180));
+            let renewed = self
+                .store
+                .renew(Fence { epoch: candidate }, Duration::from_secs(180));
             let mut renewed = renewed;
             if let std::task::Poll::Ready(Ok(_)) = super::executor::poll_once(renewed.as_mut()) {
                 epoch = candidate;
@@ -344,7 +361,11 @@ impl Rows for Session {
         })
     }
 
-    fn read<'a>(&'a self, entity: &'a str, keys: &'a [RecordKey]) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
+    fn read<'a>(
+        &'a self,
+        entity: &'a str,
+        keys: &'a [RecordKey],
+    ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
         Box::pin(async move {
             self.rows(entity).await?;
             self.world.tables.read(entity, keys).await
@@ -382,7 +403,11 @@ impl Store for Session {
         })
     }
 
-    fn renew<'a>(&'a self, fence: Fence, duration: Duration) -> BoxFuture<'a, Result<LeaseGrant, StoreError>> {
+    fn renew<'a>(
+        &'a self,
+        fence: Fence,
+        duration: Duration,
+    ) -> BoxFuture<'a, Result<LeaseGrant, StoreError>> {
         self.store.renew(fence, duration)
     }
 

@@ -116,7 +116,14 @@ impl Schedule {
         self.running[runner] = None;
         self.lives[runner] += 1;
         let life = self.lives[runner];
-        self.engines[runner] = profile::engine(&self.world, &self.store, &self.clock, &self.entities, runner, life);
+        self.engines[runner] = profile::engine(
+            &self.world,
+            &self.store,
+            &self.clock,
+            &self.entities,
+            runner,
+            life,
+        );
         let mut state = self.world.lock();
         let me = &mut state.runners[runner];
         me.killed = false;
@@ -131,7 +138,9 @@ impl Schedule {
                 continue;
             }
             self.ready[runner] = false;
-            let Some(running) = &mut self.running[runner] else { continue };
+            let Some(running) = &mut self.running[runner] else {
+                continue;
+            };
             if let Poll::Ready(run) = executor::poll_once(running.as_mut()) {
                 self.running[runner] = None;
                 self.ended(runner, run);
@@ -145,7 +154,11 @@ impl Schedule {
         self.world.trace(
             || {
                 let failure = run.report.failure.as_ref().map(|failure| failure.message.clone());
-                format!("runner {runner} ends: {:?} {}", run.report.outcome, failure.unwrap_or_default())
+                format!(
+                    "runner {runner} ends: {:?} {}",
+                    run.report.outcome,
+                    failure.unwrap_or_default()
+                )
             },
             11,
         );
@@ -256,10 +269,12 @@ impl Schedule {
             let mut alive = true;
             for _ in 0..QUIET_CYCLES {
                 alive = alive && self.cycle(false);
-                let refused = self
-                    .last
-                    .as_ref()
-                    .is_some_and(|run| run.report.entities.iter().any(|entity| !entity.refusals.is_empty()));
+                let refused = self.last.as_ref().is_some_and(|run| {
+                    run.report
+                        .entities
+                        .iter()
+                        .any(|entity| !entity.refusals.is_empty())
+                });
                 if refused {
                     // A refusal is an answer, not a failure: a person approves, and it counts as no cycle.
                     self.approve();

@@ -148,7 +148,12 @@ impl Connection {
                     .iter()
                     .map(|(id, value)| format!("{id}={}", super::world::text(value)))
                     .collect();
-                format!("runner {} writes {page:?} {:?} {}", self.runner, write.in_trash, sent.join(" "))
+                format!(
+                    "runner {} writes {page:?} {:?} {}",
+                    self.runner,
+                    write.in_trash,
+                    sent.join(" ")
+                )
             },
             3,
         );
@@ -194,7 +199,11 @@ impl Connection {
         }
         let answer = self.apply(entity, page, write, snapshot)?;
         self.back().await;
-        if lost.is_some() { Err(unknown()) } else { Ok(answer) }
+        if lost.is_some() {
+            Err(unknown())
+        } else {
+            Ok(answer)
+        }
     }
 
     fn apply(
@@ -274,13 +283,21 @@ impl Pages for Connection {
             let end = start + pages.len();
             let cut = world_cut(self);
             self.world.trace(
-                || format!("runner {} lists {entity} from {start}: {} of {}", self.runner, pages.len(), all.len()),
+                || {
+                    format!(
+                        "runner {} lists {entity} from {start}: {} of {}",
+                        self.runner,
+                        pages.len(),
+                        all.len()
+                    )
+                },
                 1 + pages.len() as u64 * 16,
             );
             self.back().await;
             Ok(PageBatch {
                 pages,
-                next: (end < all.len() && !cut && !self.world.is(Mutant::HasMoreIgnored)).then(|| end.to_string()),
+                next: (end < all.len() && !cut && !self.world.is(Mutant::HasMoreIgnored))
+                    .then(|| end.to_string()),
                 complete: !cut || self.world.is(Mutant::IncompleteIsComplete),
             })
         })
@@ -297,7 +314,10 @@ impl Pages for Connection {
             if let Some(error) = self.unavailable() {
                 return Err(error);
             }
-            let stale = match self.world.fault(|kind| matches!(kind, FaultKind::ReadStale { .. })) {
+            let stale = match self
+                .world
+                .fault(|kind| matches!(kind, FaultKind::ReadStale { .. }))
+            {
                 Some(FaultKind::ReadStale { by }) => by,
                 _ => 0,
             };
@@ -334,7 +354,11 @@ impl Pages for Connection {
             self.world.trace(
                 || {
                     let shown: Vec<String> = FIELDS.iter().map(|field| property(&read, field)).collect();
-                    format!("runner {} reads {page} ({stale} behind): {}", self.runner, shown.join(" "))
+                    format!(
+                        "runner {} reads {page} ({stale} behind): {}",
+                        self.runner,
+                        shown.join(" ")
+                    )
                 },
                 2,
             );

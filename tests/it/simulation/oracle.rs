@@ -35,11 +35,19 @@ impl Schedule {
         self.check_evidence(&state, &mut found);
         for (value, what) in &state.overwritten {
             if !value.is_empty() && !accounts.values.contains(value) {
-                found.push(format!("I18: `{value}` ({what}) was overwritten and is in no audit entry"));
+                found.push(format!(
+                    "I18: `{value}` ({what}) was overwritten and is in no audit entry"
+                ));
             }
         }
-        if self.world.tape.setting.strict_cap && state.removals > 3 && !state.coverage.contains_key("approved") {
-            found.push(format!("I6: {} records were removed without an approval", state.removals));
+        if self.world.tape.setting.strict_cap
+            && state.removals > 3
+            && !state.coverage.contains_key("approved")
+        {
+            found.push(format!(
+                "I6: {} records were removed without an approval",
+                state.removals
+            ));
         }
         drop(state);
         self.check_rest(&mut found);
@@ -65,7 +73,11 @@ impl Schedule {
             }
         }
         for conflict in self.store.all_conflicts() {
-            conflict.row.iter().chain(&conflict.page_value).for_each(&mut keep);
+            conflict
+                .row
+                .iter()
+                .chain(&conflict.page_value)
+                .for_each(&mut keep);
             if let (ConflictStatus::Open | ConflictStatus::Chosen(_), Some(property)) =
                 (conflict.status, &conflict.property)
             {
@@ -86,7 +98,9 @@ impl Schedule {
     /// I1, I2, I4 and I19 for every row.
     fn check_records(&self, state: &State, accounts: &Accounts, found: &mut Vec<String>) {
         for key in self.world.tables.keys(TEAMS) {
-            let Some(row) = self.world.tables.row(TEAMS, &key) else { continue };
+            let Some(row) = self.world.tables.row(TEAMS, &key) else {
+                continue;
+            };
             let in_scope = row.get("org") == Some(&Value::text("a"));
             let links = self.links_of(&key);
             let [link] = links.as_slice() else {
@@ -136,7 +150,10 @@ impl Schedule {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one cell of both sides, with what is known of it")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one cell of both sides, with what is known of it"
+    )]
     fn check_field(
         &self,
         state: &State,
@@ -150,14 +167,29 @@ impl Schedule {
         let setting = &self.world.tape.setting;
         let key = link.key.to_string();
         let here = row.get(field).map(text).unwrap_or_default();
-        let there = state.pages.get(id).map(|page| property(&page.now().page, field)).unwrap_or_default();
-        let held = link
-            .troubles
-            .iter()
-            .any(|trouble| trouble.property.as_ref().is_none_or(|property| property.as_str() == field));
+        let there = state
+            .pages
+            .get(id)
+            .map(|page| property(&page.now().page, field))
+            .unwrap_or_default();
+        // A column that is only told starts with what it held, until somebody writes on the page.
+        let told = field == "hint"
+            && state
+                .cells
+                .get(&(id.clone(), field.to_owned()))
+                .is_none_or(|cell| cell.writes.is_empty());
+        let held = told
+            || link.troubles.iter().any(|trouble| {
+                trouble
+                    .property
+                    .as_ref()
+                    .is_none_or(|property| property.as_str() == field)
+            });
         let open = accounts.open.contains(&(link.key.clone(), field.to_owned()));
         if (here != there && !held && !open) || self.world.is(Mutant::Canary) {
-            found.push(format!("I2: {field} of {key} is `{here}` here and `{there}` there"));
+            found.push(format!(
+                "I2: {field} of {key} is `{here}` here and `{there}` there"
+            ));
             return;
         }
         let empty = Cell::default();
@@ -166,6 +198,10 @@ impl Schedule {
         let (p, n) = (rows.writes.last(), pages.writes.last());
         if held || open {
             // Accounted for: both sides still hold what their people wrote, or what was there.
+            return;
+        }
+        if p.is_some_and(|p| p.withdrawn) || n.is_some_and(|n| n.withdrawn) {
+            // What its own people removed owes nothing to anybody.
             return;
         }
         let final_value = normal(&here);
@@ -179,7 +215,9 @@ impl Schedule {
             (_, None, None) => return,
             ("tag", Some(p), _) | (_, Some(p), None) => vec![&p.text],
             ("hint", _, Some(n)) | (_, None, Some(n)) => vec![&n.text],
-            (_, Some(p), Some(n)) if loose || n.raced => vec![&p.text, &n.text],
+            (_, Some(p), Some(n)) if loose || n.raced || rows.wrote(&n.text) || pages.wrote(&p.text) => {
+                vec![&p.text, &n.text]
+            }
             (_, Some(p), Some(n)) => match (both(p, n), setting.conflict) {
                 ((true, false), _) => vec![&p.text],
                 ((false, true), _) => vec![&n.text],
@@ -192,7 +230,9 @@ impl Schedule {
         if !skipped && !may.contains(&final_value.as_str()) {
             let lost_race = n.is_some_and(|n| n.raced);
             if !lost_race {
-                found.push(format!("I1: {field} of {key} ended as `{final_value}`, and may be {may:?}"));
+                found.push(format!(
+                    "I1: {field} of {key} ended as `{final_value}`, and may be {may:?}"
+                ));
             }
             return;
         }
@@ -244,13 +284,21 @@ impl Schedule {
             .get(&PropertyId::from(RELATION))
             .is_some_and(|field| field.changed_at.notion.is_some());
         if wanted != there && !open {
-            found.push(format!("I2: the relation of {} is `{there}`, not `{wanted}`", link.key));
+            found.push(format!(
+                "I2: the relation of {} is `{there}`, not `{wanted}`",
+                link.key
+            ));
         }
     }
 
     /// I4: no page of ours without a link; a person's page has a row where the profile makes rows.
     fn check_pages(&self, state: &State, found: &mut Vec<String>) {
-        let linked: BTreeSet<PageId> = self.store.links().into_iter().filter_map(|link| link.page).collect();
+        let linked: BTreeSet<PageId> = self
+            .store
+            .links()
+            .into_iter()
+            .filter_map(|link| link.page)
+            .collect();
         for (id, page) in &state.pages {
             let now = page.now();
             let live = !now.page.in_trash && !now.hidden && now.page.parent == PageParent::Entity;
@@ -264,7 +312,9 @@ impl Schedule {
                 && !["error", "duplicate"].contains(&status.as_str())
                 && !property(&now.page, "name").is_empty()
             {
-                found.push(format!("I2: {id} was made by a person and has no row (status `{status}`)"));
+                found.push(format!(
+                    "I2: {id} was made by a person and has no row (status `{status}`)"
+                ));
             }
         }
     }
@@ -276,7 +326,9 @@ impl Schedule {
                 continue;
             }
             for (field, known) in &link.fields {
-                let (Some(bases), Some(id)) = (&known.bases, &link.page) else { continue };
+                let (Some(bases), Some(id)) = (&known.bases, &link.page) else {
+                    continue;
+                };
                 if field.as_str() == RELATION {
                     continue;
                 }
@@ -284,7 +336,10 @@ impl Schedule {
                 let pages = state.cells.get(&(id.clone(), field.to_string()));
                 let (row, page) = (normal(&text(&bases.row)), normal(&text(&bases.page)));
                 if !row.is_empty() && rows.is_none_or(|cell| !cell.held.contains(&row)) {
-                    found.push(format!("I8: the baseline `{row}` of {field} was never in row {}", link.key));
+                    found.push(format!(
+                        "I8: the baseline `{row}` of {field} was never in row {}",
+                        link.key
+                    ));
                 }
                 if !page.is_empty() && pages.is_none_or(|cell| !cell.held.contains(&page)) {
                     found.push(format!("I8: the baseline `{page}` of {field} was never on {id}"));
@@ -296,28 +351,42 @@ impl Schedule {
     /// D12: what is called proven is true; and a conflict is between two edits that did not know each other.
     fn check_evidence(&self, state: &State, found: &mut Vec<String>) {
         for conflict in self.store.all_conflicts() {
-            let (Some(field), Some(row), Some(page), Some(id)) =
-                (&conflict.property, &conflict.row, &conflict.page_value, &conflict.page)
-            else {
+            let (Some(field), Some(row), Some(page), Some(id)) = (
+                &conflict.property,
+                &conflict.row,
+                &conflict.page_value,
+                &conflict.page,
+            ) else {
                 continue;
             };
             let key = conflict.key.to_string();
             let rows = state.rows.get(&(key.clone(), field.to_string()));
             let pages = state.cells.get(&(id.clone(), field.to_string()));
-            let (Some(rows), Some(pages)) = (rows, pages) else { continue };
+            let (Some(rows), Some(pages)) = (rows, pages) else {
+                continue;
+            };
             let (row, page) = (normal(&text(row)), normal(&text(page)));
             let p = rows.writes.iter().rev().find(|write| write.text == row);
             let n = pages.writes.iter().rev().find(|write| write.text == page);
-            let loose = state.touched.contains(&key) || state.ambiguous.contains(id) || self.world.tape.setting.reverts;
+            let loose = state.touched.contains(&key)
+                || state.ambiguous.contains(id)
+                || self.world.tape.setting.reverts;
             if loose {
                 continue;
             }
             let (Some(p), Some(n)) = (p, n) else {
-                found.push(format!("I1: a conflict of {field} of {key} is between `{row}` and `{page}`, which nobody wrote"));
+                found.push(format!(
+                    "I1: a conflict of {field} of {key} is between `{row}` and `{page}`, which nobody wrote"
+                ));
                 continue;
             };
+            if rows.wrote(&n.text) || pages.wrote(&p.text) {
+                continue;
+            }
             if rows.had_seen(p, &n.text) || pages.had_seen(n, &p.text) {
-                found.push(format!("I5: a false conflict of {field} of {key}: `{row}` and `{page}` knew each other"));
+                found.push(format!(
+                    "I5: a false conflict of {field} of {key}: `{row}` and `{page}` knew each other"
+                ));
             }
             let wrong = match conflict.reason {
                 Reason::PostgresWasLater => n.at > p.at,
@@ -325,7 +394,10 @@ impl Schedule {
                 _ => false,
             };
             if wrong {
-                found.push(format!("D12: {:?} of {field} of {key} is not true", conflict.reason));
+                found.push(format!(
+                    "D12: {:?} of {field} of {key} is not true",
+                    conflict.reason
+                ));
             }
         }
     }
@@ -359,7 +431,9 @@ impl Schedule {
                 .store
                 .audit_log()
                 .iter()
-                .filter(|entry| entry.act != Act::Overruled && entry.act != Act::Rejected && entry.act != Act::Linked)
+                .filter(|entry| {
+                    entry.act != Act::Overruled && entry.act != Act::Rejected && entry.act != Act::Linked
+                })
                 .count() as u64;
             let writes = state.notion_writes + state.row_writes;
             if audited < writes {

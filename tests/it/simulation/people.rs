@@ -112,7 +112,8 @@ impl Schedule {
         row.insert(field.to_owned(), value.clone());
         trigger(&mut row, self.world.tape.setting.table_acts);
         let mut state = self.world.lock();
-        self.world.row_written(&mut state, &key.to_string(), field, &value);
+        self.world
+            .row_written(&mut state, &key.to_string(), field, &value);
         drop(state);
         tables.put(TEAMS, row);
         true
@@ -141,6 +142,14 @@ impl Schedule {
 
     fn touch(&self, key: &RecordKey) {
         self.world.lock().touched.insert(key.to_string());
+    }
+
+    fn withdraw(&self, key: &RecordKey) {
+        let (mut state, key) = (self.world.lock(), key.to_string());
+        let cells = state.rows.iter_mut().filter(|((of, _), _)| *of == key);
+        for write in cells.flat_map(|(_, cell)| &mut cell.writes) {
+            write.withdrawn = true;
+        }
     }
 
     fn change_page(
@@ -185,13 +194,23 @@ impl Schedule {
             Op::RowDelete { record } => {
                 let key = self.key(record);
                 self.touch(&key);
+                self.withdraw(&key);
                 self.world.tables.delete(TEAMS, &key)
             }
             Op::RowLeave { record } => self.scope(record, "b"),
             Op::RowReturn { record } => self.scope(record, "a"),
             Op::PageTrash { record } => {
                 let fits = |version: &super::world::Version| Self::is_editable(&version.page, version.hidden);
-                self.change_page(&self.key(record), fits, |version| version.page.in_trash = true)
+                let key = self.key(record);
+                let done = self.change_page(&key, fits, |version| version.page.in_trash = true);
+                if let (true, Some(page)) = (done, self.page(&key)) {
+                    let mut state = self.world.lock();
+                    let cells = state.cells.iter_mut().filter(|((id, _), _)| *id == page);
+                    for write in cells.flat_map(|(_, cell)| &mut cell.writes) {
+                        write.withdrawn = true;
+                    }
+                }
+                done
             }
             Op::PageRestore { record } => self.change_page(
                 &self.key(record),
@@ -240,7 +259,9 @@ impl Schedule {
         let key = self.key(record);
         let Some(id) = self.page(&key) else { return false };
         let state = self.world.lock();
-        let Some(page) = state.pages.get(&id) else { return false };
+        let Some(page) = state.pages.get(&id) else {
+            return false;
+        };
         let now = property(&page.now().page, field);
         let before = page
             .versions

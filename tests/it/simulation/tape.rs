@@ -4,7 +4,8 @@
 //! faults as the whole one.
 
 use frames_sync::mapping::{
-    ConflictPolicy, MinCertainty, OnDuplicate, OnInaccessible, OnPageCreate, OnPageTrash, OnRowDelete, TieBreak,
+    ConflictPolicy, MinCertainty, OnDuplicate, OnInaccessible, OnPageCreate, OnPageTrash, OnRowDelete,
+    TieBreak,
 };
 use serde::{Deserialize, Serialize};
 
@@ -93,36 +94,78 @@ pub(crate) struct Setting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Op {
     /// The application sets a column.
-    RowSet { record: u8, field: u8 },
+    RowSet {
+        record: u8,
+        field: u8,
+    },
     /// A person sets a property.
-    PageSet { record: u8, field: u8 },
+    PageSet {
+        record: u8,
+        field: u8,
+    },
     /// Both sides are given the same new value.
-    BothSet { record: u8, field: u8 },
+    BothSet {
+        record: u8,
+        field: u8,
+    },
     /// A person puts back the value that the property held before.
-    PageRevert { record: u8, field: u8 },
+    PageRevert {
+        record: u8,
+        field: u8,
+    },
     /// The application inserts a row, or puts a deleted one back.
-    RowInsert { record: u8 },
-    RowDelete { record: u8 },
+    RowInsert {
+        record: u8,
+    },
+    RowDelete {
+        record: u8,
+    },
     /// The row leaves the scope.
-    RowLeave { record: u8 },
-    RowReturn { record: u8 },
-    PageTrash { record: u8 },
-    PageRestore { record: u8 },
+    RowLeave {
+        record: u8,
+    },
+    RowReturn {
+        record: u8,
+    },
+    PageTrash {
+        record: u8,
+    },
+    PageRestore {
+        record: u8,
+    },
     /// The page is taken out of the data source, or put back.
-    PageMove { record: u8 },
+    PageMove {
+        record: u8,
+    },
     /// The connection loses sight of the page, or regains it.
-    PageHide { record: u8 },
+    PageHide {
+        record: u8,
+    },
     /// A person makes a page.
     PageMake,
-    PageDuplicate { record: u8 },
+    PageDuplicate {
+        record: u8,
+    },
     /// A person clears the label, or writes another record's.
-    PageLabel { record: u8, clear: bool },
+    PageLabel {
+        record: u8,
+        clear: bool,
+    },
     /// The application sets the reference.
-    RowRelate { record: u8, target: u8 },
+    RowRelate {
+        record: u8,
+        target: u8,
+    },
     /// A person sets the relation.
-    PageRelate { record: u8, target: u8 },
+    PageRelate {
+        record: u8,
+        target: u8,
+    },
     /// A person decides an open conflict.
-    Choose { record: u8, postgres: bool },
+    Choose {
+        record: u8,
+        postgres: bool,
+    },
 }
 
 impl Op {
@@ -242,7 +285,13 @@ impl Setting {
         use ConflictPolicy as C;
         let plain = draw.chance(40);
         Self {
-            conflict: draw.pick(&[C::LastWriteWins, C::LastWriteWins, C::PostgresWins, C::NotionWins, C::Manual]),
+            conflict: draw.pick(&[
+                C::LastWriteWins,
+                C::LastWriteWins,
+                C::PostgresWins,
+                C::NotionWins,
+                C::Manual,
+            ]),
             tie_break: draw.pick(&[TieBreak::Postgres, TieBreak::Notion, TieBreak::Manual]),
             min_certainty: draw.pick(&[MinCertainty::Probable, MinCertainty::Proven]),
             on_row_delete: draw.pick(&[
@@ -252,7 +301,11 @@ impl Setting {
                 OnRowDelete::Ignore,
             ]),
             on_page_create: draw.pick(&[OnPageCreate::Ignore, OnPageCreate::InsertRow]),
-            on_page_trash: draw.pick(&[OnPageTrash::Hold, OnPageTrash::RestorePage, OnPageTrash::HardDelete]),
+            on_page_trash: draw.pick(&[
+                OnPageTrash::Hold,
+                OnPageTrash::RestorePage,
+                OnPageTrash::HardDelete,
+            ]),
             on_inaccessible: draw.pick(&[OnInaccessible::Hold, OnInaccessible::Recreate]),
             on_duplicate: draw.pick(&[OnDuplicate::Flag, OnDuplicate::NewRow]),
             triggers: draw.chance(30),
@@ -305,7 +358,10 @@ fn work(setting: &Setting, draw: &mut Stream, count: i64, start: Millis, end: Mi
                     _ => Op::RowInsert { record },
                 }
             } else if roll < 30 {
-                Op::Choose { record, postgres: flag }
+                Op::Choose {
+                    record,
+                    postgres: flag,
+                }
             } else if roll < 36 {
                 Op::BothSet { record, field }
             } else if roll < 46 && setting.relations {

@@ -33,6 +33,8 @@ pub(crate) struct Write {
     pub(crate) arrived: usize,
     /// Whether a write of ours overwrote it that could not have seen it: the declared window.
     pub(crate) raced: bool,
+    /// Whether its own side removed the row or page that held it.
+    pub(crate) withdrawn: bool,
 }
 
 /// The truth about one cell: a column of a row, or a property of a page.
@@ -46,11 +48,17 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// Whether that value had stood here before that write was made, by the engine or by the same hand.
+    /// Whether the engine had put that value here before that write was made.
     pub(crate) fn had_seen(&self, write: &Write, text: &str) -> bool {
-        let mut arrived = self.arrived.iter().take(write.arrived);
-        let mut own = self.writes.iter().take_while(|own| !std::ptr::eq(*own, write));
-        arrived.any(|arrived| arrived == text) || own.any(|own| own.text == text)
+        self.arrived
+            .iter()
+            .take(write.arrived)
+            .any(|arrived| arrived == text)
+    }
+
+    /// Whether people wrote that value here themselves: then nobody can tell which they knew of.
+    pub(crate) fn wrote(&self, text: &str) -> bool {
+        self.writes.iter().any(|own| own.text == text)
     }
 }
 
@@ -80,7 +88,10 @@ impl SimPage {
     }
 
     pub(crate) fn listed(&self, now: Millis) -> Option<&Version> {
-        self.versions.iter().rev().find(|version| version.listed_at <= now)
+        self.versions
+            .iter()
+            .rev()
+            .find(|version| version.listed_at <= now)
     }
 }
 
@@ -256,7 +267,13 @@ impl World {
     }
 
     /// Makes a page; answers its id.
-    pub(crate) fn make(&self, state: &mut State, entity: &str, by: &str, values: &[(PropertyId, Value)]) -> PageId {
+    pub(crate) fn make(
+        &self,
+        state: &mut State,
+        entity: &str,
+        by: &str,
+        values: &[(PropertyId, Value)],
+    ) -> PageId {
         let minute = self.minute();
         let mut properties: BTreeMap<PropertyId, PropertyRead> = empty(entity, self.tape.setting.relations)
             .into_iter()
@@ -320,7 +337,9 @@ impl World {
     pub(crate) fn change(&self, state: &mut State, id: &PageId, by: &str, change: impl FnOnce(&mut Version)) {
         let minute = self.minute();
         let (now, lag) = (self.now(), self.lag());
-        let Some(page) = state.pages.get_mut(id) else { return };
+        let Some(page) = state.pages.get_mut(id) else {
+            return;
+        };
         let mut version = page.now().clone();
         version.listed_at = (now + lag).max(version.listed_at);
         version.at = now;
@@ -364,6 +383,7 @@ impl World {
             text: written,
             arrived: cell.arrived.len(),
             raced: false,
+            withdrawn: false,
         });
     }
 
@@ -383,6 +403,8 @@ impl World {
                 text: normal(&text(value)),
                 arrived: 0,
                 raced: false,
+                withdrawn: false,
+                withdrawn: false,
             });
         }
         id
@@ -392,10 +414,7 @@ impl World {
     pub(crate) fn row_written(&self, state: &mut State, key: &str, field: &str, value: &Value) {
         let now = self.now();
         state.user_edits += 1;
-        let cell = state
-            .rows
-            .entry((key.to_owned(), field.to_owned()))
-            .or_default();
+        let cell = state.rows.entry((key.to_owned(), field.to_owned())).or_default();
         let written = normal(&text(value));
         cell.held.insert(written.clone());
         cell.writes.push(Write {
@@ -403,6 +422,7 @@ impl World {
             text: written,
             arrived: cell.arrived.len(),
             raced: false,
+            withdrawn: false,
         });
     }
 
@@ -464,7 +484,12 @@ impl World {
     }
 
     /// Creates a page for us.
-    pub(crate) fn create(&self, state: &mut State, entity: &str, write: &frames_sync::ports::PageWrite) -> PageId {
+    pub(crate) fn create(
+        &self,
+        state: &mut State,
+        entity: &str,
+        write: &frames_sync::ports::PageWrite,
+    ) -> PageId {
         let id = self.make(state, entity, BOT, &write.properties);
         for (property, value) in &write.properties {
             let cell = state.cells.entry((id.clone(), property.to_string())).or_default();
@@ -476,7 +501,9 @@ impl World {
     /// A request that was given up on arrives.
     pub(crate) fn late(&self, number: usize) {
         let mut state = self.lock();
-        let Some(late) = state.late[number].take() else { return };
+        let Some(late) = state.late[number].take() else {
+            return;
+        };
         match &late.page {
             Some(page) => {
                 let trashed = state.pages.get(page).is_some_and(|page| page.now().page.in_trash);
