@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::time::Instant;
 
+use super::crash::{kill_everywhere, scripts};
 use super::mutants::Mutant;
 use super::shrink::{kind, shrink};
 use super::tape::Tape;
@@ -21,6 +22,17 @@ pub(crate) enum Asked {
     Tape(String),
     /// Every planted bug, with at most so many seeds each.
     Mutants(u64),
+    /// Every script killed at every effect.
+    Crashes,
+    /// The first scripts killed at every pair of effects.
+    CrashPairs(u64),
+}
+
+/// A tape of the corpus, and the bug that it once found.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(crate) struct Found {
+    pub(crate) what: String,
+    pub(crate) tape: Tape,
 }
 
 /// What was asked for, and with which rule taken out.
@@ -45,10 +57,13 @@ impl Campaign {
                 "--seed" => campaign.asked = Asked::Seed(number(&value()?)?),
                 "--tape" => campaign.asked = Asked::Tape(value()?),
                 "--mutants" => campaign.asked = Asked::Mutants(number(&value()?)?),
+                "--crashes" => campaign.asked = Asked::Crashes,
+                "--crash-pairs" => campaign.asked = Asked::CrashPairs(number(&value()?)?),
                 "--mutant" => campaign.mutant = Some(mutant(&value()?)?),
                 other => {
                     return Err(format!(
-                        "`{other}` is none of --seeds A..B, --seed N, --tape FILE, --mutants SEEDS, --mutant NAME"
+                        "`{other}` is none of --seeds A..B, --seed N, --tape FILE, --mutants SEEDS, --mutant NAME, \
+                         --crashes, --crash-pairs SCRIPTS"
                     ));
                 }
             }
@@ -63,12 +78,55 @@ impl Campaign {
             Asked::Seed(seed) => one(&Tape::of(*seed), self.mutant, true, out),
             Asked::Tape(file) => {
                 let text = std::fs::read_to_string(file)?;
-                one(&serde_json::from_str(&text)?, self.mutant, false, out)
+                let found: Found = serde_json::from_str(&text)?;
+                writeln!(out, "{}", found.what)?;
+                one(&found.tape, self.mutant, false, out)
             }
             Asked::Mutants(seeds) => hunt(*seeds, out),
+            Asked::Crashes => crash(u64::MAX, false, self.mutant, out),
+            Asked::CrashPairs(scripts) => crash(*scripts, true, self.mutant, out),
         }
     }
 }
+
+/// What a campaign of any size must have met, or it proves less than it says.
+const SOMETIMES: &[&str] = &[
+    "guard delete_cap",
+    "guard empty_side",
+    "race window",
+    "killed",
+    "reason RowIsNew",
+    "reason RowWasDeleted",
+    "reason RowWasDeletedAndPageEdited",
+    "reason BothAreGone",
+    "reason PageWasTrashed",
+    "reason PageWasTrashedAndRowEdited",
+    "reason RowLeftScope",
+    "reason RowCameBackIntoScope",
+    "reason PageWasMoved",
+    "reason PageIsInaccessible",
+    "reason PageWasLeftBehind",
+    "reason KeyCameBack",
+    "reason PageWasResurrected",
+    "reason PageIsNew",
+    "reason PageIsDuplicate",
+    "reason IdIsUnknown",
+    "field reason OnlyPostgresChanged",
+    "field reason OnlyNotionChanged",
+    "field reason OwnLateWrite",
+    "field reason PolicySaysPostgres",
+    "field reason PolicySaysNotion",
+    "field reason PostgresWasLater",
+    "field reason NotionWasLater",
+    "field reason NotionWasProbablyLater",
+    "field reason TieGoesToPostgres",
+    "field reason TieGoesToNotion",
+    "field reason PersonMustChoose",
+    "field reason PersonChosePostgres",
+    "field reason PersonChoseNotion",
+    "field reason NotionIsReadOnly",
+    "field reason PostgresIsReadOnly",
+];
 
 fn number(text: &str) -> Result<u64, String> {
     text.replace('_', "")
@@ -102,11 +160,13 @@ fn many(seeds: Range<u64>, mutant: Option<Mutant>, out: &mut dyn Write) -> io::R
     let began = Instant::now();
     let mut coverage: BTreeMap<String, u64> = BTreeMap::new();
     let mut failed: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    let mut schedules = 0_u64;
+    let (mut schedules, mut effects, mut window) = (0_u64, 0_u64, 0);
     for seed in seeds.clone() {
         let tape = Tape::of(seed);
         let verdict = twice(&tape, mutant);
         schedules += 1;
+        effects += verdict.effects;
+        window = verdict.longest_window.max(window);
         for (what, count) in verdict.coverage {
             *coverage.entry(what).or_insert(0) += count;
         }
@@ -129,6 +189,20 @@ fn many(seeds: Range<u64>, mutant: Option<Mutant>, out: &mut dyn Write) -> io::R
     for (what, count) in &coverage {
         writeln!(out, "  {count:>10}  {what}")?;
     }
+    let unmet: Vec<&str> = SOMETIMES
+        .iter()
+        .copied()
+        .filter(|what| !coverage.contains_key(*what))
+        .collect();
+    writeln!(
+        out,
+        "\nnever met, of what must be met sometimes: {}",
+        unmet.join(", ")
+    )?;
+    writeln!(
+        out,
+        "{effects} effects; at most {window} ms from a read to the write made from it"
+    )?;
     writeln!(
         out,
         "\nseeds {}..{}: {schedules} schedules, each run twice, in {seconds:.1} s ({:.0} schedules a second)",
@@ -149,6 +223,27 @@ fn many(seeds: Range<u64>, mutant: Option<Mutant>, out: &mut dyn Write) -> io::R
     Ok(failed.is_empty())
 }
 
+fn crash(most: u64, pairs: bool, mutant: Option<Mutant>, out: &mut dyn Write) -> io::Result<bool> {
+    let began = Instant::now();
+    let (mut points, mut failures, mut count) = (0, 0, 0);
+    for script in scripts().iter().take(usize::try_from(most).unwrap_or(usize::MAX)) {
+        let killed = kill_everywhere(script, 1, pairs, mutant);
+        writeln!(out, "{:>6} kills  {}", killed.points, script.name)?;
+        for (kills, violations) in killed.failed.iter().take(3) {
+            writeln!(out, "  killed at {kills:?}: {}", violations.join("\n    "))?;
+        }
+        count += 1;
+        points += killed.points;
+        failures += killed.failed.len();
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    writeln!(
+        out,
+        "{count} scripts, {points} kills, {failures} violations, in {seconds:.1} s"
+    )?;
+    Ok(failures == 0)
+}
+
 fn one(tape: &Tape, mutant: Option<Mutant>, shrinks: bool, out: &mut dyn Write) -> io::Result<bool> {
     let verdict = twice(tape, mutant);
     let told = match verdict.violations.first() {
@@ -160,7 +255,11 @@ fn one(tape: &Tape, mutant: Option<Mutant>, shrinks: bool, out: &mut dyn Write) 
     for line in &shown.log {
         writeln!(out, "{line}")?;
     }
-    writeln!(out, "{}", serde_json::to_string(&told)?)?;
+    let found = Found {
+        what: verdict.violations.first().cloned().unwrap_or_default(),
+        tape: told,
+    };
+    writeln!(out, "{}", serde_json::to_string(&found)?)?;
     for violation in &shown.violations {
         writeln!(out, "VIOLATED {violation}")?;
     }

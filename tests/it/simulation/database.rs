@@ -309,7 +309,9 @@ impl Session {
         }
         let fence = if world.is(Mutant::NoFence) {
             // Whatever the epoch is now: the fence is not looked at.
-            Fence { epoch: self.epoch() }
+            Fence {
+                epoch: world.lock().epoch,
+            }
         } else {
             fence
         };
@@ -330,21 +332,6 @@ impl Session {
             return Err(StoreError::Unknown { source: lost() });
         }
         outcome
-    }
-
-    fn epoch(&self) -> i64 {
-        let mut epoch = 0;
-        // The memory does not tell its epoch; asking for the lease as its holder would. The number is small.
-        for candidate in 0..200 {
-            let renewed = self
-                .store
-                .renew(Fence { epoch: candidate }, Duration::from_secs(180));
-            let mut renewed = renewed;
-            if let std::task::Poll::Ready(Ok(_)) = super::executor::poll_once(renewed.as_mut()) {
-                epoch = candidate;
-            }
-        }
-        epoch
     }
 }
 
@@ -399,7 +386,11 @@ impl Store for Session {
         Box::pin(async move {
             self.world.effect(self.runner, false).await;
             Delay::new(&self.world.timeline, self.runner, 2).await;
-            self.store.acquire(holder, duration).await
+            let granted = self.store.acquire(holder, duration).await?;
+            if let Some(granted) = &granted {
+                self.world.lock().epoch = granted.epoch;
+            }
+            Ok(granted)
         })
     }
 

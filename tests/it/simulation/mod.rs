@@ -5,6 +5,7 @@
 //! sync semantics, section 9. The oracle knows the policies and shares no code with the planner.
 
 pub(crate) mod campaign;
+mod crash;
 mod database;
 mod executor;
 mod mutants;
@@ -14,6 +15,8 @@ mod people;
 mod profile;
 mod shrink;
 mod tape;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::future::Future;
@@ -52,6 +55,8 @@ pub(crate) struct Verdict {
     pub(crate) coverage: std::collections::BTreeMap<String, u64>,
     /// Port calls of the engine that had an effect or went to Notion.
     pub(crate) effects: u64,
+    /// The longest time between a direct read of a page and the write made from it.
+    pub(crate) longest_window: Millis,
     /// What happened in words, when it was asked for.
     pub(crate) log: Vec<String>,
 }
@@ -111,9 +116,19 @@ impl Schedule {
         self.ready[runner] = true;
     }
 
+    /// Pages with a write whose outcome nobody wrote down: an edit made now may meet it as a conflict.
+    fn leave_open(&self) {
+        let mut open = self.store.links_with_intents(world::TEAMS);
+        if let Poll::Ready(Ok(links)) = executor::poll_once(open.as_mut()) {
+            let pages = links.into_iter().filter_map(|link| link.page);
+            self.world.lock().ambiguous.extend(pages);
+        }
+    }
+
     /// The process of a runner ends in the middle; another one takes its place.
     fn bury(&mut self, runner: usize) {
         self.running[runner] = None;
+        self.leave_open();
         self.lives[runner] += 1;
         let life = self.lives[runner];
         self.engines[runner] = profile::engine(
@@ -151,6 +166,7 @@ impl Schedule {
     }
 
     fn ended(&mut self, runner: usize, run: Run) {
+        self.leave_open();
         self.world.trace(
             || {
                 let failure = run.report.failure.as_ref().map(|failure| failure.message.clone());
@@ -293,6 +309,7 @@ impl Schedule {
             trace: state.trace,
             coverage: std::mem::take(&mut state.coverage),
             effects: state.runners.iter().map(|runner| runner.effects).sum(),
+            longest_window: state.longest_window,
             log: state.log.take().unwrap_or_default(),
         }
     }

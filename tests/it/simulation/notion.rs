@@ -50,7 +50,9 @@ impl World {
     fn fate(&self, runner: usize, after: bool) -> Fate {
         let mut fate = Fate::GoesOn;
         if !after {
-            let kill = self.fault(|kind| matches!(kind, FaultKind::Kill { .. }));
+            // One kill after the other: the next one strikes the next process.
+            let condemned = self.lock().runners.iter().any(|runner| runner.kill.is_some());
+            let kill = self.fault(|kind| !condemned && matches!(kind, FaultKind::Kill { .. }));
             let pause = self.fault(|kind| matches!(kind, FaultKind::Pause { .. }));
             let mut state = self.lock();
             let me = &mut state.runners[runner];
@@ -168,6 +170,7 @@ impl Connection {
             let read = state.runners[self.runner].read_at.get(page);
             read.copied().unwrap_or(world.now())
         });
+        self.check_window(page, write, snapshot);
         let lost = world.fault(|kind| {
             matches!(
                 kind,
@@ -206,6 +209,31 @@ impl Connection {
         }
     }
 
+    /// 5.1: between the direct read of a page and the write made from it lies no other work.
+    fn check_window(&self, page: Option<&PageId>, write: &PageWrite, snapshot: Millis) {
+        let data = write.in_trash.is_some()
+            || write
+                .properties
+                .iter()
+                .any(|(id, _)| FIELDS.contains(&id.as_str()));
+        let window = self.world.now() - snapshot;
+        let sleeps = self.world.tape.faults.iter().any(|fault| {
+            matches!(
+                fault.kind,
+                FaultKind::Pause { .. } | FaultKind::Slow { .. } | FaultKind::ReadStale { .. }
+            )
+        });
+        let mut state = self.world.lock();
+        if let (Some(page), true, false) = (page, data, sleeps) {
+            state.longest_window = state.longest_window.max(window);
+            if window > 30_000 {
+                state
+                    .violations
+                    .push(format!("5.1: {page} was written {window} ms after it was read"));
+            }
+        }
+    }
+
     fn apply(
         &self,
         entity: &str,
@@ -227,10 +255,6 @@ impl Connection {
                     });
                 }
                 self.world.apply(&mut state, id, write, snapshot);
-                // A kill from here on leaves the outcome unknown.
-                if state.runners[self.runner].kill.is_some() {
-                    state.ambiguous.insert(id.clone());
-                }
                 id.clone()
             }
             None => self.world.create(&mut state, entity, write),

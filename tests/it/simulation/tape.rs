@@ -270,17 +270,35 @@ impl Tape {
             cycles,
         }
     }
-
-    /// When the last thing of the tape happens: the quiet phase comes after it.
-    pub(crate) fn end(&self) -> Millis {
-        let ops = self.ops.iter().map(|(at, _)| *at);
-        let faults = self.faults.iter().map(|fault| fault.at);
-        let cycles = self.cycles.iter().map(|cycle| cycle.at);
-        ops.chain(faults).chain(cycles).max().unwrap_or(0)
-    }
 }
 
 impl Setting {
+    /// One record of one field, nothing out of the ordinary.
+    pub(crate) fn plain() -> Self {
+        Self {
+            conflict: ConflictPolicy::LastWriteWins,
+            tie_break: TieBreak::Postgres,
+            min_certainty: MinCertainty::Probable,
+            on_row_delete: OnRowDelete::TrashPage,
+            on_page_create: OnPageCreate::InsertRow,
+            on_page_trash: OnPageTrash::Hold,
+            on_inaccessible: OnInaccessible::Hold,
+            on_duplicate: OnDuplicate::Flag,
+            triggers: false,
+            quiet_page: false,
+            concurrency: 1,
+            offset: 20,
+            records: 1,
+            fields: 3,
+            relations: false,
+            table_acts: false,
+            strict_cap: false,
+            index_lag: 0,
+            latency: 300,
+            reverts: false,
+        }
+    }
+
     fn of(draw: &mut Stream) -> Self {
         use ConflictPolicy as C;
         let plain = draw.chance(40);

@@ -140,6 +140,8 @@ pub(crate) struct State {
     pub(crate) removals: u64,
     pub(crate) quiet: bool,
     pub(crate) serial: u64,
+    /// Of the lease that was granted last.
+    pub(crate) epoch: i64,
     pub(crate) trace: u64,
     pub(crate) log: Option<Vec<String>>,
     pub(crate) longest_window: Millis,
@@ -404,7 +406,6 @@ impl World {
                 arrived: 0,
                 raced: false,
                 withdrawn: false,
-                withdrawn: false,
             });
         }
         id
@@ -452,7 +453,6 @@ impl World {
                 .is_some_and(|row| row.arrived.contains(&old));
             let overwrites = sent.as_ref().map_or(removes, |sent| *sent != old);
             if overwrites && let Some(last) = cell.writes.last_mut().filter(|last| last.text == old) {
-                state.longest_window = state.longest_window.max(self.now() - snapshot);
                 if last.at > snapshot && !pulled {
                     last.raced = true;
                     *state.coverage.entry("race window".to_owned()).or_insert(0) += 1;
