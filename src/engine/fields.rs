@@ -202,6 +202,12 @@ impl Work<'_> {
             }
             remember_past(state, held, now, lag);
             match &field.action {
+                // Seen and not settled: whatever changed did so before this look.
+                FieldAction::Freeze(_) | FieldAction::Defer => seen_at(state, now),
+                FieldAction::Keep => state.changed_at = Sides::default(),
+                _ => {}
+            }
+            match &field.action {
                 FieldAction::Freeze(error) => link.troubles.push(Trouble {
                     code: error.fault.into(),
                     property: Some(field.property.clone()),
@@ -235,8 +241,6 @@ impl Work<'_> {
                     link.troubles.push(open);
                 }
                 FieldAction::Defer => {
-                    state.changed_at.postgres.get_or_insert(now);
-                    state.changed_at.notion.get_or_insert(now);
                     let open = seen
                         .intents
                         .iter()
@@ -427,7 +431,8 @@ impl Work<'_> {
                         }
                         Pulled::Moved => return Ok(None),
                         Pulled::Refused(code, message) => {
-                            failed.push(self.refused(entity, seen, field, code, message, now))
+                            seen_at(link.fields.entry(field.property.clone()).or_default(), now);
+                            failed.push(self.refused(entity, seen, field, code, message, now));
                         }
                     }
                 }
@@ -438,6 +443,7 @@ impl Work<'_> {
             Pulled::Refused(code, message) => {
                 let mut link = link;
                 for field in pulls {
+                    seen_at(link.fields.entry(field.property.clone()).or_default(), now);
                     link.troubles
                         .push(self.refused(entity, seen, field, code, message.clone(), now));
                 }
@@ -1002,6 +1008,12 @@ pub(super) fn is_known_trouble(link: &Link, property: &PropertyId, side: Side, v
         trouble.property.as_ref() == Some(property)
             && trouble.met_with.get(side).as_ref() == Some(&value_digest(value))
     })
+}
+
+/// Notes that both sides were looked at and not settled.
+fn seen_at(state: &mut crate::reconcile::FieldState, now: OffsetDateTime) {
+    state.changed_at.postgres.get_or_insert(now);
+    state.changed_at.notion.get_or_insert(now);
 }
 
 fn remember_past(
