@@ -197,7 +197,7 @@ impl Work<'_> {
             found.pages_seen = Some(listed.len() as u64);
             let awaited = entity.policy.presence.on_inaccessible != OnInaccessible::Hold
                 && totals.by_phase.contains_key(&Phase::Held);
-            if (linked_seen < linked || awaited) && !listed.is_empty() {
+            if linked_seen < linked || (awaited && !listed.is_empty()) {
                 self.capture_missing_pages(entity, &listed, started, found)
                     .await?;
             }
@@ -249,6 +249,10 @@ impl Work<'_> {
                     let row = self.read_row(entity, &link.key).await?;
                     self.nominate(entity, Some(link), row, page, found).await?;
                 }
+            }
+            if listed.is_empty() {
+                // The guard stops this anyway; what a person approves need not be everything at once.
+                return Ok(());
             }
         }
     }
@@ -601,6 +605,8 @@ impl Work<'_> {
                     .iter()
                     .all(|trouble| trouble.met_with.postgres.as_ref() != Some(&digest))
             }
+            // The page only says that its row is gone, and here is the row.
+            Phase::Held if link.note.as_deref() == Some("row_gone") => true,
             // 4, E7: once held, later edits of the row do not revive the page.
             Phase::Held | Phase::Detached | Phase::TrashingPage => false,
         }

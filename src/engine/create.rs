@@ -274,7 +274,20 @@ impl Work<'_> {
             }
         }
         if let Some(link) = &seen.link {
-            // E4, E14: the row comes back under its old key.
+            // E4, E14: the row comes back under its old key, with what it last held of the fields that only it can set.
+            for field in entity
+                .fields
+                .iter()
+                .filter(|field| field.direction == Direction::ToNotion)
+            {
+                let bases = link
+                    .fields
+                    .get(&field.property)
+                    .and_then(|state| state.bases.as_ref());
+                if let (Some(column), Some(bases)) = (&field.column, bases) {
+                    columns.insert(column.clone(), bases.row.clone());
+                }
+            }
             for ((column, column_type), text) in entity.key.iter().zip(&link.key.0) {
                 columns.insert(column.clone(), key_value(column_type, text));
             }

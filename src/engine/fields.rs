@@ -191,6 +191,12 @@ impl Work<'_> {
             }
             remember_past(state, held, now, lag);
             match &field.action {
+                // Seen and not settled: whatever changed did so before this look.
+                FieldAction::Freeze(_) | FieldAction::Defer => seen_at(state, now),
+                FieldAction::Keep => state.changed_at = Sides::default(),
+                _ => {}
+            }
+            match &field.action {
                 FieldAction::Freeze(error) => link.troubles.push(Trouble {
                     code: error.fault.into(),
                     property: Some(field.property.clone()),
@@ -200,8 +206,19 @@ impl Work<'_> {
                     met_with: self.digests(entity, seen, &field.property),
                 }),
                 FieldAction::Conflict => {
-                    state.changed_at.postgres.get_or_insert(now);
-                    state.changed_at.notion.get_or_insert(now);
+                    let open = seen
+                        .conflicts
+                        .iter()
+                        .find(|conflict| conflict.property.as_ref() == Some(&field.property));
+                    let (row, page) = self.both_values(entity, seen, &field.property);
+                    let changed_at = &mut state.changed_at;
+                    // The instant belongs to the value: another edit of the same side starts anew.
+                    if open.is_none_or(|open| open.row != row) || changed_at.postgres.is_none() {
+                        changed_at.postgres = Some(now);
+                    }
+                    if open.is_none_or(|open| open.page_value != page) || changed_at.notion.is_none() {
+                        changed_at.notion = Some(now);
+                    }
                     let mut open = trouble(
                         ErrorCode::OpenConflict,
                         Some(field.property.clone()),
@@ -425,6 +442,12 @@ impl Work<'_> {
 
 fn policy_chose(reason: Reason) -> bool {
     matches!(reason, Reason::PolicySaysPostgres | Reason::PolicySaysNotion)
+}
+
+/// Notes that both sides were looked at and not settled.
+pub(super) fn seen_at(state: &mut crate::reconcile::FieldState, now: OffsetDateTime) {
+    state.changed_at.postgres.get_or_insert(now);
+    state.changed_at.notion.get_or_insert(now);
 }
 
 /// Remembers what a page held, for as long as a stale answer could still show it.

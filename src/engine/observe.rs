@@ -219,7 +219,7 @@ pub(super) fn observation(entity: &Entity, seen: &Seen, setting: &Setting<'_>) -
             until: Some(setting.now),
             estimate: None,
         },
-        notion: page_interval(seen, &FieldState::default(), setting),
+        notion: page_interval(seen, &FieldState::default(), None, setting),
     });
     Observation {
         now: setting.now,
@@ -323,16 +323,31 @@ fn field_facts(
                 && conflict.page_value.as_ref() == page.as_ref().ok()
         })
         .find_map(choice);
+    let open = seen
+        .conflicts
+        .iter()
+        .find(|conflict| conflict.property.as_ref() == Some(&field.property));
+    let unchanged = Sides {
+        postgres: open.map(|open| open.row.as_ref() == row.as_ref().ok()),
+        notion: open.map(|open| open.page_value.as_ref() == page.as_ref().ok()),
+    };
+    let settled_at = later(
+        seen.link.as_ref().and_then(|link| link.settled_at),
+        setting.marks.rows_captured_at,
+    );
+    let (after, until) = bounds(
+        unchanged.postgres,
+        state.changed_at.postgres,
+        settled_at,
+        setting.now,
+    );
     let changed = Sides {
         postgres: Interval {
-            after: later(
-                seen.link.as_ref().and_then(|link| link.settled_at),
-                setting.marks.rows_captured_at,
-            ),
-            until: Some(state.changed_at.postgres.unwrap_or(setting.now)),
+            after,
+            until: Some(until),
             estimate: updated_at(columns, setting),
         },
-        notion: page_interval(seen, &state, setting),
+        notion: page_interval(seen, &state, unchanged.notion, setting),
     };
     FieldFacts {
         property: field.property.clone(),
@@ -367,21 +382,44 @@ fn updated_at(columns: &BTreeMap<String, Value>, setting: &Setting<'_>) -> Optio
     }
 }
 
+/// Between which instants a side came to hold its value: after `settled_at`, when it held another one, and not after
+/// `changed_at`, when this one was first seen. `unchanged` says whether it is still the one of the open conflict.
+fn bounds(
+    unchanged: Option<bool>,
+    changed_at: Option<OffsetDateTime>,
+    settled_at: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> (Option<OffsetDateTime>, OffsetDateTime) {
+    match (unchanged, changed_at) {
+        // Seen already when the conflict was opened: the look at it proves nothing about what was before.
+        (Some(true), Some(first_seen)) => (None, first_seen),
+        // Seen and put off: it may have changed again since.
+        (None, Some(_)) => (None, now),
+        _ => (settled_at, now),
+    }
+}
+
 /// When the page was changed: after it was last seen unchanged, not after the minute of its last edit.
-fn page_interval(seen: &Seen, state: &FieldState, setting: &Setting<'_>) -> Interval {
+fn page_interval(
+    seen: &Seen,
+    state: &FieldState,
+    unchanged: Option<bool>,
+    setting: &Setting<'_>,
+) -> Interval {
     let offset = setting.offset.map_or(time::Duration::ZERO, |(offset, _)| offset);
     let edited = seen.page.page().map(|page| page.last_edited_time - offset);
     let by_us = seen
         .page
         .page()
         .is_some_and(|page| &page.last_edited_by == setting.bot);
-    let first_seen = state.changed_at.notion.unwrap_or(setting.now);
+    let settled_at = seen.link.as_ref().and_then(|link| link.settled_at);
+    let (after, first_seen) = bounds(unchanged, state.changed_at.notion, settled_at, setting.now);
     // The minute-floored time bounds the whole page: the field changed no later than the end of that minute.
     let until = edited.map_or(first_seen, |edited| {
         (edited + time::Duration::MINUTE).min(first_seen)
     });
     Interval {
-        after: seen.link.as_ref().and_then(|link| link.settled_at),
+        after,
         until: Some(until),
         estimate: edited
             .filter(|_| !by_us)

@@ -47,11 +47,11 @@ impl Work<'_> {
     ) -> Result<(), EngineError> {
         match (intent.kind, &link.page) {
             (IntentKind::CreatePage, _) => self.settle_create(entity, link, intent).await,
-            (_, None) => self.abandon(link, intent).await,
+            (_, None) => self.abandon(entity, link, intent).await,
             (kind, Some(page)) => {
                 let page = match self.engine.read_page(entity, page, Priority::Settle).await? {
                     PageSeen::Seen(page) => page,
-                    _ => return self.abandon(link, intent).await,
+                    _ => return self.abandon(entity, link, intent).await,
                 };
                 let applied = match kind {
                     IntentKind::TrashPage => page.in_trash,
@@ -60,7 +60,7 @@ impl Work<'_> {
                 };
                 if !applied {
                     return if self.engine.clock.now() >= intent.settle_after {
-                        self.abandon(link, intent).await
+                        self.abandon(entity, link, intent).await
                     } else {
                         self.tally.count(&entity.name, |report| report.deferred += 1);
                         Ok(())
@@ -102,6 +102,17 @@ impl Work<'_> {
             entry.old = sent.replaces.clone().map(Kept::Value);
             entry.new = Some(Kept::Value(sent.sent.clone()));
             records.push(Record::Audit(entry));
+        }
+        if intent.fields.is_empty() && page.last_edited_by == self.bot {
+            let cause = Reason::StatusChanged;
+            records.push(Record::Audit(self.audit(
+                entity,
+                &link,
+                Side::Notion,
+                Act::Updated,
+                cause,
+                now,
+            )));
         }
         intent.status = IntentStatus::Settled;
         records.extend([Record::Intent(intent), Record::Link(Box::new(link))]);
@@ -155,8 +166,8 @@ impl Work<'_> {
             return Ok(());
         }
         match link.missed {
-            Some((_, since)) if now - since >= gap => self.abandon(link, intent).await,
-            None if gap.is_zero() => self.abandon(link, intent).await,
+            Some((_, since)) if now - since >= gap => self.abandon(entity, link, intent).await,
+            None if gap.is_zero() => self.abandon(entity, link, intent).await,
             Some(_) => Ok(()),
             None => {
                 link.missed = Some((1, now));
@@ -167,15 +178,32 @@ impl Work<'_> {
         }
     }
 
-    async fn abandon(&self, link: &mut Link, mut intent: Intent) -> Result<(), EngineError> {
+    /// Gives a request up. It may have been applied and edited over, or land yet: what it replaces is kept.
+    async fn abandon(&self, entity: &Entity, link: &mut Link, mut intent: Intent) -> Result<(), EngineError> {
+        let now = self.engine.clock.now();
+        let mut records = Vec::new();
+        for sent in intent.fields.iter().filter(|sent| sent.replaces.is_some()) {
+            let mut entry = self.audit(
+                entity,
+                link,
+                Side::Notion,
+                Act::Updated,
+                Reason::OutcomeIsOpen,
+                now,
+            );
+            entry.property = Some(sent.property.clone());
+            entry.old = sent.replaces.clone().map(Kept::Value);
+            entry.new = Some(Kept::Value(sent.sent.clone()));
+            records.push(Record::Audit(entry));
+        }
         intent.status = IntentStatus::Abandoned;
         link.missed = None;
-        link.look_again_at = Some(self.engine.clock.now());
+        link.look_again_at = Some(now);
         if link.phase == Phase::TrashingPage {
             link.phase = Phase::Linked;
         }
-        self.commit(vec![Record::Intent(intent), Record::Link(Box::new(link.clone()))])
-            .await?;
+        records.extend([Record::Intent(intent), Record::Link(Box::new(link.clone()))]);
+        self.commit(records).await?;
         link.rev += 1;
         Ok(())
     }

@@ -421,16 +421,16 @@ impl Work<'_> {
         });
         let mut work = work.into_iter().peekable();
         while let Some((place, kind)) = work.peek().map(|(place, first)| (*place, first.kind())) {
-            let together = std::iter::from_fn(|| {
-                let next = work.next_if(|(other, next)| next.kind() == kind && *other == place);
-                next.map(|(_, candidate)| candidate)
-            });
+            let mut together = Vec::new();
+            while let Some((_, next)) = work.next_if(|(other, next)| next.kind() == kind && *other == place) {
+                together.push(next);
+            }
             self.apply_together(together).await?;
         }
         Ok(())
     }
 
-    async fn apply_together(&self, candidates: impl Iterator<Item = Candidate>) -> Result<(), EngineError> {
+    async fn apply_together(&self, candidates: Vec<Candidate>) -> Result<(), EngineError> {
         let concurrency = self.engine.tuning.concurrency.max(1);
         let mut ended = futures_util::stream::iter(candidates)
             .map(|candidate| async move {
@@ -477,7 +477,7 @@ impl Work<'_> {
     async fn apply_waiting(&self) -> Result<(), EngineError> {
         let waiting = std::mem::take(&mut *locked(&self.waiting));
         for entity in self.entities() {
-            let candidates = waiting
+            let candidates: Vec<Candidate> = waiting
                 .iter()
                 .filter(|(name, _)| *name == entity.name)
                 .map(|(_, key)| Candidate {
@@ -487,7 +487,8 @@ impl Work<'_> {
                     planned: Some(OperationKind::UpdatePage),
                     read: None,
                     may_delete: false,
-                });
+                })
+                .collect();
             self.apply_together(candidates).await?;
         }
         Ok(())

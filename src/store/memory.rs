@@ -61,6 +61,11 @@ impl MemoryStore {
         self.lock().audit.clone()
     }
 
+    /// Every conflict that was ever opened, by id.
+    pub fn all_conflicts(&self) -> Vec<Conflict> {
+        self.lock().conflicts.values().cloned().collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere leaves plain maps behind, which are still consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -206,10 +211,21 @@ impl Store for MemoryStore {
             let now = self.clock.now();
             let mut state = self.lock();
             state.check(fence, now)?;
-            // Written to a copy of what changes, so that a failure leaves nothing behind.
+            // Written to a copy of what changes, so that a failure leaves nothing behind; the log only grows, and a
+            // failure cuts it back.
+            let log = std::mem::take(&mut state.audit);
+            let kept = log.len();
             let mut next = state.clone();
+            next.audit = log;
+            let undone = |mut next: State, state: &mut State| {
+                next.audit.truncate(kept);
+                state.audit = next.audit;
+            };
             for record in commit.records {
-                next.apply(record, &*self.tables)?;
+                if let Err(error) = next.apply(record, &*self.tables) {
+                    undone(next, &mut state);
+                    return Err(error);
+                }
             }
             let Some((write, settle)) = commit.row else {
                 *state = next;
@@ -226,12 +242,18 @@ impl Store for MemoryStore {
                 true
             });
             match (failed, outcome) {
-                (Some(error), _) => Err(error),
+                (Some(error), _) => {
+                    undone(next, &mut state);
+                    Err(error)
+                }
                 (None, RowOutcome::Written(row)) => {
                     *state = next;
                     Ok(CommitOutcome::Committed(Some(row)))
                 }
-                (None, refused) => Ok(CommitOutcome::RowRefused(refused)),
+                (None, refused) => {
+                    undone(next, &mut state);
+                    Ok(CommitOutcome::RowRefused(refused))
+                }
             }
         })
     }

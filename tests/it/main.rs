@@ -11,6 +11,7 @@ mod plan;
 mod postgres;
 mod readme;
 mod reconcile;
+mod simulation;
 mod simulator;
 mod support;
 mod sync;

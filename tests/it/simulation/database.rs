@@ -1,0 +1,578 @@
+//! Postgres as the engine's ports see it: tables with scope, a trigger and a constraint, and the engine's memory beside
+//! them; connections that break, also while committing.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use frames_sync::journal::{AuditEntry, Conflict, Intent, IntentStatus};
+use frames_sync::ports::{
+    Approval, AuditFilter, BoxFuture, Change, ColumnRejection, Commit, CommitOutcome, Fence, LeaseGrant,
+    Link, LinkTotals, Marks, Pin, Record, Retry, Row, RowOutcome, RowTables, RowWrite, Rows, RowsError,
+    RunRecord, Store, StoreError,
+};
+use frames_sync::reconcile::{Bases, Side};
+use frames_sync::simulator::table::{Columns, Table, Tables};
+use frames_sync::store::MemoryStore;
+use frames_sync::value::{PageId, RecordKey, Value};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::executor::Delay;
+use super::mutants::Mutant;
+use super::tape::{FaultKind, Setting};
+use super::world::{FIELDS, PROJECTS, RELATION, TEAMS, World, normal, text};
+
+/// The columns that the mapping names.
+const MAPPED: [&str; 7] = ["id", "name", "note", "size", "tag", "hint", "project_id"];
+
+/// The tables of a schedule: `org` is the scope, `secret` is not mapped.
+pub(crate) fn tables(setting: &Setting) -> Tables {
+    let tables = Tables::new();
+    let mut columns = vec!["id", "name", "note", "size", "tag", "hint", "org", "secret"];
+    if setting.relations {
+        columns.push("project_id");
+    }
+    let mut table = Table::new(&["id"])
+        .columns(&columns)
+        .scope(|row| row.get("org") == Some(&Value::text("a")));
+    let acts = setting.table_acts;
+    table = table.trigger(move |row| trigger(row, acts));
+    if acts {
+        table = table.constraint(|row| {
+            let bad = ["name", "note"]
+                .into_iter()
+                .find(|column| row.get(*column).is_some_and(|value| text(value).ends_with('#')))?;
+            Some(ColumnRejection {
+                sqlstate: "23514".to_owned(),
+                constraint: Some("no_hash".to_owned()),
+                column: Some(bad.to_owned()),
+            })
+        });
+    }
+    if setting.triggers {
+        table = table.logged();
+    }
+    tables.add(TEAMS, table);
+    tables.add(PROJECTS, Table::new(&["id"]));
+    tables
+}
+
+/// What the table does to every row: takes it into the scope, and cuts off `~`.
+pub(crate) fn trigger(row: &mut Columns, acts: bool) {
+    if matches!(row.get("org"), None | Some(Value::Null)) {
+        row.insert("org".to_owned(), Value::text("a"));
+    }
+    for column in ["name", "note"] {
+        if acts && let Some(value) = row.get_mut(column) {
+            *value = Value::text(normal(&text(value)));
+        }
+    }
+}
+
+/// The tables, with every write of the engine written down beside them.
+pub(crate) struct Gate {
+    pub(crate) world: Arc<World>,
+}
+
+impl RowTables for Gate {
+    fn write(&self, write: &RowWrite, then: &mut dyn FnMut(&Row) -> bool) -> RowOutcome {
+        let world = &self.world;
+        let mut write = write.clone();
+        if world.is(Mutant::NoCompare)
+            && let RowWrite::Update { expect, .. } | RowWrite::Delete { expect, .. } = &mut write
+        {
+            expect.clear();
+        }
+        let (entity, key) = match &write {
+            RowWrite::Update { entity, key, .. } | RowWrite::Delete { entity, key, .. } => {
+                (entity.clone(), Some(key.clone()))
+            }
+            RowWrite::Insert { entity, .. } => (entity.clone(), None),
+        };
+        let before = key.as_ref().and_then(|key| world.tables.row(&entity, key));
+        let outcome = world.tables.write(&write, then);
+        if let RowOutcome::Written(row) = &outcome {
+            self.note(&write, row, before.as_ref());
+        }
+        outcome
+    }
+
+    fn acknowledge(&self, entity: &str, notes: &[i64]) {
+        self.world.tables.acknowledge(entity, notes);
+    }
+}
+
+impl Gate {
+    fn note(&self, write: &RowWrite, row: &Row, before: Option<&Columns>) {
+        let world = &self.world;
+        let key = row.key.to_string();
+        let mut state = world.lock();
+        state.row_writes += 1;
+        let set = match write {
+            RowWrite::Update { set, .. } | RowWrite::Insert { set, .. } => set.as_slice(),
+            RowWrite::Delete { .. } => {
+                state.removals += 1;
+                for (column, value) in before
+                    .into_iter()
+                    .flatten()
+                    .filter(|(name, _)| FIELDS.contains(&name.as_str()))
+                {
+                    state
+                        .overwritten
+                        .push((normal(&text(value)), format!("{column} of the deleted row {key}")));
+                }
+                &[]
+            }
+        };
+        for change in set {
+            if !MAPPED.contains(&change.column.as_str()) {
+                state
+                    .violations
+                    .push(format!("I9: column `{}` was written", change.column));
+            }
+            if change.column == "tag" && before.is_some() {
+                state
+                    .violations
+                    .push("I9: a column that only goes to Notion was written".to_owned());
+            }
+            if change.column == "name" && text(&change.value).is_empty() {
+                state.violations.push("I11: a name was emptied".to_owned());
+            }
+            let old = before.and_then(|before| before.get(&change.column)).map(text);
+            let cell = state
+                .rows
+                .entry((key.clone(), change.column.clone()))
+                .or_default();
+            cell.arrived.push(normal(&text(&change.value)));
+            cell.held.insert(normal(&text(&change.value)));
+            if let Some(old) = old.map(|old| normal(&old))
+                && old != normal(&text(&change.value))
+                && cell.writes.last().is_some_and(|last| last.text == old)
+            {
+                state
+                    .overwritten
+                    .push((old, format!("{} of row {key}", change.column)));
+            }
+            state.field_writes += 1;
+        }
+        drop(state);
+        world.trace(
+            || {
+                let set: Vec<String> = set
+                    .iter()
+                    .map(|change| format!("{}={}", change.column, text(&change.value)))
+                    .collect();
+                format!("row {key} is written: {}", set.join(" "))
+            },
+            4,
+        );
+    }
+}
+
+/// One runner's connection to Postgres.
+pub(crate) struct Session {
+    pub(crate) world: Arc<World>,
+    pub(crate) runner: usize,
+    pub(crate) store: Arc<MemoryStore>,
+}
+
+fn lost() -> Box<io::Error> {
+    Box::new(io::Error::other("the connection is gone"))
+}
+
+impl Session {
+    async fn rows(&self, entity: &str) -> Result<(), RowsError> {
+        self.world.effect(self.runner, false).await;
+        Delay::new(&self.world.timeline, self.runner, 2).await;
+        if self.world.fault(|kind| *kind == FaultKind::RowsFail).is_some() {
+            return Err(RowsError::Read {
+                entity: entity.to_owned(),
+                retry: Retry::WithBackOff,
+                source: lost(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The engine's memory, with one rule of it taken out.
+    fn forgetful(&self, mut links: Vec<Link>) -> Vec<Link> {
+        let Some(mutant) = self.world.mutant else {
+            return links;
+        };
+        for link in &mut links {
+            match mutant {
+                Mutant::NoOlderThanMark => link.page_mark = None,
+                Mutant::OldestIsOwner => {
+                    let state = self.world.lock();
+                    let label = link.key.to_string();
+                    let oldest = state.pages.iter().find(|(_, page)| {
+                        page.entity == link.entity
+                            && !page.now().page.in_trash
+                            && super::world::property(&page.now().page, "postgres_id") == label
+                    });
+                    if let (Some((id, _)), true) = (oldest, link.page.is_some()) {
+                        link.page = Some(id.clone());
+                    }
+                }
+                _ => {}
+            }
+            for state in link.fields.values_mut() {
+                match mutant {
+                    Mutant::NoPastValues => state.past.clear(),
+                    Mutant::NoForcePush => state.force_push = false,
+                    Mutant::OneBaseline => {
+                        if let Some(bases) = &mut state.bases
+                            && !matches!(bases.page, Value::Pages(_) | Value::Number(_) | Value::Null)
+                        {
+                            bases.row = Value::text(text(&bases.page));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        links
+    }
+
+    fn mutated<'a>(&self, mut commit: Commit<'a>) -> Commit<'a> {
+        match self.world.mutant {
+            Some(Mutant::NoJournal) => commit
+                .records
+                .retain(|record| !matches!(record, Record::Intent(_))),
+            Some(Mutant::BaselineBeforeAnswer) => {
+                let sent: Vec<Intent> = commit
+                    .records
+                    .iter()
+                    .filter_map(|record| match record {
+                        Record::Intent(intent) if intent.status == IntentStatus::Pending => {
+                            Some(intent.clone())
+                        }
+                        _ => None,
+                    })
+                    .collect();
+                for record in &mut commit.records {
+                    let Record::Link(link) = record else { continue };
+                    for intent in sent.iter().filter(|intent| intent.link == link.id) {
+                        for field in &intent.fields {
+                            if let Some(row) = &field.from_row {
+                                link.fields.entry(field.property.clone()).or_default().bases = Some(Bases {
+                                    row: row.clone(),
+                                    page: field.sent.clone(),
+                                });
+                            }
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+        commit
+    }
+
+    /// I10 and I14: a row is written together with its link and an audit entry.
+    fn watch<'a>(&'a self, commit: Commit<'a>) -> Commit<'a> {
+        let Commit { row, records } = commit;
+        let row = row.map(|(write, settle)| {
+            let watched: frames_sync::ports::Settle<'a> = Box::new(move |row: &Row| {
+                let records = settle(row);
+                let links = records.iter().any(|record| matches!(record, Record::Link(_)));
+                let audits = records.iter().any(|record| matches!(record, Record::Audit(_)));
+                if !links || !audits {
+                    self.world
+                        .lock()
+                        .violations
+                        .push("I10: a row was written without its link or its audit entry".to_owned());
+                }
+                records
+            });
+            (write, watched)
+        });
+        Commit { row, records }
+    }
+
+    async fn committed<'a>(&'a self, fence: Fence, commit: Commit<'a>) -> Result<CommitOutcome, StoreError> {
+        let world = &self.world;
+        world.effect(self.runner, false).await;
+        Delay::new(&world.timeline, self.runner, 3).await;
+        if world.fault(|kind| *kind == FaultKind::CommitFails).is_some() {
+            return Err(StoreError::Failed {
+                doing: "commit",
+                retry: Retry::WithBackOff,
+                source: lost(),
+            });
+        }
+        let unknown = world.fault(|kind| matches!(kind, FaultKind::CommitUnknown { .. }));
+        if unknown == Some(FaultKind::CommitUnknown { applied: false }) {
+            return Err(StoreError::Unknown { source: lost() });
+        }
+        let fence = if world.is(Mutant::NoFence) {
+            // Whatever the epoch is now: the fence is not looked at.
+            Fence {
+                epoch: world.lock().epoch,
+            }
+        } else {
+            fence
+        };
+        let records = commit.records.len() as u64;
+        let outcome = self.store.commit(fence, self.watch(self.mutated(commit))).await;
+        world.trace(
+            || {
+                format!(
+                    "runner {} commits {records} records: {}",
+                    self.runner,
+                    outcome.is_ok()
+                )
+            },
+            5 + records * 16,
+        );
+        world.effect(self.runner, true).await;
+        if unknown.is_some() && outcome.is_ok() {
+            return Err(StoreError::Unknown { source: lost() });
+        }
+        outcome
+    }
+}
+
+impl Rows for Session {
+    fn scan<'a>(
+        &'a self,
+        entity: &'a str,
+        after: Option<&'a RecordKey>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
+        Box::pin(async move {
+            self.rows(entity).await?;
+            self.world.tables.scan(entity, after, limit).await
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        entity: &'a str,
+        keys: &'a [RecordKey],
+    ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
+        Box::pin(async move {
+            self.rows(entity).await?;
+            self.world.tables.read(entity, keys).await
+        })
+    }
+
+    fn changes<'a>(&'a self, entity: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Change>, RowsError>> {
+        Box::pin(async move {
+            self.rows(entity).await?;
+            self.world.tables.changes(entity, limit).await
+        })
+    }
+
+    fn updated_since<'a>(
+        &'a self,
+        entity: &'a str,
+        since: OffsetDateTime,
+        after: Option<&'a RecordKey>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
+        self.world.tables.updated_since(entity, since, after, limit)
+    }
+}
+
+impl Store for Session {
+    fn acquire<'a>(
+        &'a self,
+        holder: &'a str,
+        duration: Duration,
+    ) -> BoxFuture<'a, Result<Option<LeaseGrant>, StoreError>> {
+        Box::pin(async move {
+            self.world.effect(self.runner, false).await;
+            Delay::new(&self.world.timeline, self.runner, 2).await;
+            let granted = self.store.acquire(holder, duration).await?;
+            if let Some(granted) = &granted {
+                self.world.lock().epoch = granted.epoch;
+            }
+            Ok(granted)
+        })
+    }
+
+    fn renew<'a>(
+        &'a self,
+        fence: Fence,
+        duration: Duration,
+    ) -> BoxFuture<'a, Result<LeaseGrant, StoreError>> {
+        self.store.renew(fence, duration)
+    }
+
+    fn release<'a>(&'a self, fence: Fence) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.store.release(fence)
+    }
+
+    fn commit<'a>(
+        &'a self,
+        fence: Fence,
+        commit: Commit<'a>,
+    ) -> BoxFuture<'a, Result<CommitOutcome, StoreError>> {
+        Box::pin(self.committed(fence, commit))
+    }
+
+    fn links_by_key<'a>(
+        &'a self,
+        entity: &'a str,
+        keys: &'a [RecordKey],
+    ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
+        Box::pin(async move { Ok(self.forgetful(self.store.links_by_key(entity, keys).await?)) })
+    }
+
+    fn links_by_page<'a>(
+        &'a self,
+        entity: &'a str,
+        pages: &'a [PageId],
+    ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
+        Box::pin(async move { Ok(self.forgetful(self.store.links_by_page(entity, pages).await?)) })
+    }
+
+    fn links_after<'a>(
+        &'a self,
+        entity: &'a str,
+        after: Option<Uuid>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
+        Box::pin(async move { Ok(self.forgetful(self.store.links_after(entity, after, limit).await?)) })
+    }
+
+    fn links_due<'a>(
+        &'a self,
+        entity: &'a str,
+        now: OffsetDateTime,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
+        Box::pin(async move { Ok(self.forgetful(self.store.links_due(entity, now, limit).await?)) })
+    }
+
+    fn links_troubled<'a>(
+        &'a self,
+        entity: &'a str,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
+        self.store.links_troubled(entity, limit)
+    }
+
+    fn totals<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<LinkTotals, StoreError>> {
+        self.store.totals(entity)
+    }
+
+    fn intents<'a>(
+        &'a self,
+        links: &'a [Uuid],
+        now: OffsetDateTime,
+    ) -> BoxFuture<'a, Result<Vec<Intent>, StoreError>> {
+        Box::pin(async move {
+            let mut intents = self.store.intents(links, now).await?;
+            if self.world.is(Mutant::NoOwnLateWrite) {
+                intents.retain(|intent| intent.status == IntentStatus::Pending);
+            }
+            if self.world.is(Mutant::NoSettling) {
+                intents.clear();
+            }
+            Ok(intents)
+        })
+    }
+
+    fn links_with_intents<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
+        Box::pin(async move {
+            if self.world.is(Mutant::NoSettling) {
+                return Ok(Vec::new());
+            }
+            Ok(self.forgetful(self.store.links_with_intents(entity).await?))
+        })
+    }
+
+    fn conflicts<'a>(&'a self, links: &'a [Uuid]) -> BoxFuture<'a, Result<Vec<Conflict>, StoreError>> {
+        self.store.conflicts(links)
+    }
+
+    fn open_conflicts<'a>(
+        &'a self,
+        entity: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<Conflict>, StoreError>> {
+        self.store.open_conflicts(entity)
+    }
+
+    fn conflict<'a>(&'a self, id: Uuid) -> BoxFuture<'a, Result<Option<Conflict>, StoreError>> {
+        self.store.conflict(id)
+    }
+
+    fn choose<'a>(&'a self, id: Uuid, rev: i64, side: Side) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.store.choose(id, rev, side)
+    }
+
+    fn marks<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<Marks, StoreError>> {
+        self.store.marks(entity)
+    }
+
+    fn deleted_since<'a>(
+        &'a self,
+        entity: &'a str,
+        side: Side,
+        since: OffsetDateTime,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(async move {
+            if self.world.is(Mutant::CapForgetsToday) {
+                return Ok(0);
+            }
+            self.store.deleted_since(entity, side, since).await
+        })
+    }
+
+    fn writes_since<'a>(
+        &'a self,
+        links: &'a [Uuid],
+        since: OffsetDateTime,
+    ) -> BoxFuture<'a, Result<BTreeMap<Uuid, u32>, StoreError>> {
+        self.store.writes_since(links, since)
+    }
+
+    fn pins(&self) -> BoxFuture<'_, Result<Vec<Pin>, StoreError>> {
+        self.store.pins()
+    }
+
+    fn take_approval<'a>(
+        &'a self,
+        hash: &'a str,
+        now: OffsetDateTime,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.store.take_approval(hash, now)
+    }
+
+    fn approve<'a>(&'a self, approval: &'a Approval) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.store.approve(approval)
+    }
+
+    fn audit<'a>(&'a self, filter: &'a AuditFilter) -> BoxFuture<'a, Result<Vec<AuditEntry>, StoreError>> {
+        self.store.audit(filter)
+    }
+
+    fn runs<'a>(&'a self, limit: u32) -> BoxFuture<'a, Result<Vec<RunRecord>, StoreError>> {
+        self.store.runs(limit)
+    }
+}
+
+/// The columns of a row, as the application first writes them.
+pub(crate) fn columns(id: &str, values: &[(&str, Value)], relations: bool) -> Columns {
+    let mut columns = Columns::from([
+        ("id".to_owned(), Value::text(id)),
+        ("org".to_owned(), Value::text("a")),
+        ("secret".to_owned(), Value::text("not mapped")),
+        ("name".to_owned(), Value::text("")),
+        ("note".to_owned(), Value::text("")),
+        ("size".to_owned(), Value::Null),
+        ("tag".to_owned(), Value::text("")),
+        ("hint".to_owned(), Value::text("")),
+    ]);
+    if relations {
+        columns.insert(RELATION.to_owned(), Value::Null);
+    }
+    for (name, value) in values {
+        columns.insert((*name).to_owned(), value.clone());
+    }
+    columns
+}

@@ -1,0 +1,321 @@
+//! L3: the whole engine between a simulated Postgres and a simulated Notion, in virtual time.
+//!
+//! A [`Tape`](tape::Tape) says what happens when; the same tape gives the same schedule, to the byte of its trace. After
+//! the tape comes a quiet phase, and then [`oracle`] holds both sides against what people wrote, by the invariants of the
+//! sync semantics, section 9. The oracle knows the policies and shares no code with the planner.
+
+pub(crate) mod campaign;
+mod crash;
+mod database;
+mod executor;
+mod mutants;
+mod notion;
+mod oracle;
+mod people;
+mod profile;
+mod shrink;
+mod tape;
+#[cfg(test)]
+mod tests;
+mod world;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use frames_sync::engine::{Engine, Entity, Request, Run};
+use frames_sync::ports::{Approval, Store};
+use frames_sync::report::Command;
+use frames_sync::store::MemoryStore;
+
+use database::Gate;
+use executor::{Event, Timeline};
+use mutants::Mutant;
+use profile::VirtualClock;
+use tape::{Millis, Tape};
+use world::World;
+
+/// Cycles of the quiet phase in which everything must come to rest.
+///
+/// Source: sync semantics, section 9.
+const QUIET_CYCLES: usize = 4;
+
+/// Events in one schedule, beyond which it is not going to end.
+const MOST_EVENTS: u64 = 2_000_000;
+
+/// What came of one schedule.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Verdict {
+    /// What does not hold, each beginning with its invariant.
+    pub(crate) violations: Vec<String>,
+    /// The hash of everything that happened, in order.
+    pub(crate) trace: u64,
+    /// What was met, and how often.
+    pub(crate) coverage: std::collections::BTreeMap<String, u64>,
+    /// Port calls of the engine that had an effect or went to Notion.
+    pub(crate) effects: u64,
+    /// The longest time between a direct read of a page and the write made from it.
+    pub(crate) longest_window: Millis,
+    /// What happened in words, when it was asked for.
+    pub(crate) log: Vec<String>,
+}
+
+type Running = Pin<Box<dyn Future<Output = Run> + Send>>;
+
+/// One schedule while it runs.
+pub(crate) struct Schedule {
+    world: Arc<World>,
+    store: Arc<MemoryStore>,
+    clock: Arc<VirtualClock>,
+    entities: Vec<Arc<Entity>>,
+    lives: [u64; 2],
+    engines: [Engine; 2],
+    running: [Option<Running>; 2],
+    ready: [bool; 2],
+    last: Option<Run>,
+}
+
+impl Schedule {
+    fn new(tape: &Tape, mutant: Option<Mutant>, verbose: bool) -> Self {
+        let timeline = Arc::new(Timeline::default());
+        let clock = Arc::new(VirtualClock::new(Arc::clone(&timeline), &tape.setting, mutant));
+        let tables = Arc::new(database::tables(&tape.setting));
+        let world = Arc::new(World::new(tape.clone(), mutant, timeline, tables, verbose));
+        let gate = Arc::new(Gate {
+            world: Arc::clone(&world),
+        });
+        let store = Arc::new(MemoryStore::new(gate, Arc::clone(&clock) as _));
+        let entities = profile::entities(&tape.setting, mutant);
+        let engine = |runner| profile::engine(&world, &store, &clock, &entities, runner, 0);
+        let engines = [engine(0), engine(1)];
+        Self {
+            engines,
+            world,
+            store,
+            clock,
+            entities,
+            lives: [0, 0],
+            running: [None, None],
+            ready: [false, false],
+            last: None,
+        }
+    }
+
+    fn start(&mut self, runner: usize, full: bool) {
+        if self.running[runner].is_some() {
+            return;
+        }
+        let engine = self.engines[runner].clone();
+        let request = Request {
+            full,
+            ..Request::all(Command::Sync)
+        };
+        self.world.trace(|| format!("runner {runner} begins"), 10);
+        self.running[runner] = Some(Box::pin(async move { engine.run(&request).await }));
+        self.ready[runner] = true;
+    }
+
+    /// Pages with a write whose outcome nobody wrote down: an edit made now may meet it as a conflict.
+    fn leave_open(&self) {
+        let mut open = self.store.links_with_intents(world::TEAMS);
+        if let Poll::Ready(Ok(links)) = executor::poll_once(open.as_mut()) {
+            let pages = links.into_iter().filter_map(|link| link.page);
+            self.world.lock().ambiguous.extend(pages);
+        }
+    }
+
+    /// The process of a runner ends in the middle; another one takes its place.
+    fn bury(&mut self, runner: usize) {
+        self.running[runner] = None;
+        self.leave_open();
+        self.lives[runner] += 1;
+        let life = self.lives[runner];
+        self.engines[runner] = profile::engine(
+            &self.world,
+            &self.store,
+            &self.clock,
+            &self.entities,
+            runner,
+            life,
+        );
+        let mut state = self.world.lock();
+        let me = &mut state.runners[runner];
+        me.killed = false;
+        me.kill = None;
+        me.read_at.clear();
+        *state.coverage.entry("killed".to_owned()).or_insert(0) += 1;
+    }
+
+    fn poll(&mut self) {
+        for runner in 0..2 {
+            if !self.ready[runner] || self.world.lock().runners[runner].paused_until > self.world.now() {
+                continue;
+            }
+            self.ready[runner] = false;
+            let Some(running) = &mut self.running[runner] else {
+                continue;
+            };
+            if let Poll::Ready(run) = executor::poll_once(running.as_mut()) {
+                self.running[runner] = None;
+                self.ended(runner, run);
+            } else if self.world.lock().runners[runner].killed {
+                self.bury(runner);
+            }
+        }
+    }
+
+    fn ended(&mut self, runner: usize, run: Run) {
+        self.leave_open();
+        self.world.trace(
+            || {
+                let failure = run.report.failure.as_ref().map(|failure| failure.message.clone());
+                format!(
+                    "runner {runner} ends: {:?} {}",
+                    run.report.outcome,
+                    failure.unwrap_or_default()
+                )
+            },
+            11,
+        );
+        let mut state = self.world.lock();
+        let mut count = |what: String| *state.coverage.entry(what).or_insert(0) += 1;
+        count(format!("outcome {:?}", run.report.outcome));
+        for refusal in run.report.entities.iter().flat_map(|entity| &entity.refusals) {
+            count(format!("guard {}", refusal.code));
+        }
+        for operation in &run.plan.operations {
+            count(format!("operation {}", operation.kind.name()));
+            count(format!("reason {:?}", operation.reason));
+            for field in &operation.fields {
+                count(format!("field reason {:?}", field.reason));
+            }
+        }
+        drop(state);
+        if self.world.is(Mutant::StatusAlways) {
+            self.stamp();
+        }
+        self.last = Some(run);
+    }
+
+    /// A planted bug: every cycle stamps every page.
+    fn stamp(&self) {
+        let write = frames_sync::ports::PageWrite {
+            properties: vec![("last_synced".into(), frames_sync::value::Value::Null)],
+            in_trash: None,
+        };
+        let mut state = self.world.lock();
+        for page in self.store.links().into_iter().filter_map(|link| link.page) {
+            state.notion_writes += 1;
+            self.world.apply(&mut state, &page, &write, self.world.now());
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Wake(runner, waker) => {
+                waker.wake();
+                self.ready[runner] = true;
+            }
+            Event::Resume(runner) => self.ready[runner] = true,
+            Event::Op(place) => self.act(self.world.tape.ops[place].1),
+            Event::LateWrite(number) => self.world.late(number),
+            Event::Cycle(place) => {
+                let cycle = self.world.tape.cycles[place];
+                self.start(usize::from(cycle.runner.min(1)), cycle.full);
+            }
+        }
+    }
+
+    /// Lets everything happen that is still to come, or until `until`.
+    fn run_on(&mut self) -> bool {
+        let mut events = 0;
+        self.poll();
+        while let Some(event) = self.world.timeline.next() {
+            self.happen(event);
+            self.poll();
+            events += 1;
+            if events > MOST_EVENTS {
+                self.violated("I12: the schedule does not end".to_owned());
+                return false;
+            }
+        }
+        true
+    }
+
+    fn violated(&self, what: String) {
+        self.world.lock().violations.push(what);
+    }
+
+    fn settle_down(&mut self, at: Millis) {
+        self.world.timeline.advance_to(at);
+        self.world.lock().quiet = true;
+    }
+
+    /// A person lets the refused plan run, as often as that is asked.
+    fn approve(&self) {
+        let Some(run) = &self.last else { return };
+        let refusals = run.report.entities.iter().flat_map(|entity| &entity.refusals);
+        for refusal in refusals {
+            let approval = Approval {
+                hash: refusal.approve.clone(),
+                expires_at: self.world.instant(self.world.now() + 3_600_000),
+            };
+            let mut approved = self.store.approve(&approval);
+            let _ = executor::poll_once(approved.as_mut());
+        }
+    }
+
+    fn cycle(&mut self, full: bool) -> bool {
+        self.start(0, full);
+        self.run_on()
+    }
+
+    fn play(mut self) -> Verdict {
+        self.settle_in();
+        for (place, (at, _)) in self.world.tape.ops.iter().enumerate() {
+            self.world.timeline.at(*at, Event::Op(place));
+        }
+        for (place, cycle) in self.world.tape.cycles.iter().enumerate() {
+            self.world.timeline.at(cycle.at, Event::Cycle(place));
+        }
+        if self.run_on() {
+            // Whatever is under way lands, every lease, window and back-off of an hour ends.
+            self.settle_down(self.world.now() + 4_000_000);
+            let mut alive = true;
+            for _ in 0..QUIET_CYCLES {
+                alive = alive && self.cycle(false);
+                let refused = self.last.as_ref().is_some_and(|run| {
+                    run.report
+                        .entities
+                        .iter()
+                        .any(|entity| !entity.refusals.is_empty())
+                });
+                if refused {
+                    // A refusal is an answer, not a failure: a person approves, and it counts as no cycle.
+                    self.approve();
+                    self.world.timeline.advance_to(self.world.now() + 10_000);
+                    alive = alive && self.cycle(false);
+                }
+                self.world.timeline.advance_to(self.world.now() + 700_000);
+            }
+            if alive {
+                self.judge();
+            }
+        }
+        let mut state = self.world.lock();
+        Verdict {
+            violations: std::mem::take(&mut state.violations),
+            trace: state.trace,
+            coverage: std::mem::take(&mut state.coverage),
+            effects: state.runners.iter().map(|runner| runner.effects).sum(),
+            longest_window: state.longest_window,
+            log: state.log.take().unwrap_or_default(),
+        }
+    }
+}
+
+/// Runs one tape to its end and judges it.
+pub(crate) fn simulate(tape: &Tape, mutant: Option<Mutant>, verbose: bool) -> Verdict {
+    Schedule::new(tape, mutant, verbose).play()
+}

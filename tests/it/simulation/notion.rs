@@ -1,0 +1,451 @@
+//! Notion as the engine's port sees it: late, stale, cut short, and sometimes silent about what it did.
+
+use std::io;
+use std::sync::Arc;
+
+use frames_sync::ports::{
+    BoxFuture, Page, PageBatch, PageParent, PageQuery, PageWrite, Pages, PagesError, Priority, PropertyRead,
+};
+use frames_sync::report::NotionUsage;
+use frames_sync::value::{PageId, PropertyId, UserId, Value};
+
+use super::executor::Delay;
+use super::mutants::Mutant;
+use super::tape::{FaultKind, Millis};
+use super::world::{BOT, FIELDS, LateWrite, RELATION, World, property};
+
+/// How many pages one answer holds: few, so that listings have several parts.
+const IN_AN_ANSWER: usize = 3;
+
+/// One runner's connection to Notion.
+pub(crate) struct Connection {
+    pub(crate) world: Arc<World>,
+    pub(crate) runner: usize,
+}
+
+fn unknown() -> PagesError {
+    PagesError::Unknown {
+        source: Box::new(io::Error::other("no answer")),
+    }
+}
+
+/// What becomes of a process at an effect.
+enum Fate {
+    GoesOn,
+    Sleeps,
+    Dies,
+}
+
+impl World {
+    /// Where a runner may be killed or put to sleep: before an effect, and after it.
+    pub(crate) async fn effect(&self, runner: usize, after: bool) {
+        match self.fate(runner, after) {
+            Fate::GoesOn => {}
+            // Its own events come while it sleeps, and are found when it wakes.
+            Fate::Sleeps => Delay::new(&self.timeline, runner, 1).await,
+            Fate::Dies => std::future::pending::<()>().await,
+        }
+    }
+
+    fn fate(&self, runner: usize, after: bool) -> Fate {
+        let mut fate = Fate::GoesOn;
+        if !after {
+            // One kill after the other: the next one strikes the next process.
+            let condemned = self.lock().runners.iter().any(|runner| runner.kill.is_some());
+            let kill = self.fault(|kind| !condemned && matches!(kind, FaultKind::Kill { .. }));
+            let pause = self.fault(|kind| matches!(kind, FaultKind::Pause { .. }));
+            let mut state = self.lock();
+            let me = &mut state.runners[runner];
+            me.effects += 1;
+            if let Some(FaultKind::Kill { skip, after }) = kill {
+                me.kill = Some((skip, after));
+            }
+            if let Some(FaultKind::Pause { by }) = pause {
+                me.paused_until = self.now() + by;
+                self.timeline
+                    .at(self.now() + by, super::executor::Event::Resume(runner));
+                fate = Fate::Sleeps;
+            }
+        }
+        let mut state = self.lock();
+        let me = &mut state.runners[runner];
+        match me.kill {
+            Some((0, when)) if when == after => {
+                me.killed = true;
+                drop(state);
+                self.trace(|| format!("  runner {runner} is killed"), 9);
+                fate = Fate::Dies;
+            }
+            Some((skip, when)) if when == after => me.kill = Some((skip - 1, when)),
+            _ => {}
+        }
+        fate
+    }
+}
+
+impl Connection {
+    async fn travel(&self) {
+        self.world.effect(self.runner, false).await;
+        let slow = self.world.fault(|kind| matches!(kind, FaultKind::Slow { .. }));
+        let by = match slow {
+            Some(FaultKind::Slow { by }) => by,
+            _ => self.latency(),
+        };
+        self.world.lock().requests += 1;
+        Delay::new(&self.world.timeline, self.runner, by).await;
+    }
+
+    fn latency(&self) -> Millis {
+        let most = u64::from(self.world.tape.setting.latency);
+        Millis::try_from(20 + self.world.chance(21, most)).unwrap_or(100)
+    }
+
+    async fn back(&self) {
+        self.world.effect(self.runner, true).await;
+        Delay::new(&self.world.timeline, self.runner, self.latency() / 4).await;
+    }
+
+    fn unavailable(&self) -> Option<PagesError> {
+        self.world.fault(|kind| *kind == FaultKind::Unavailable)?;
+        Some(PagesError::Unavailable {
+            after: None,
+            source: Box::new(io::Error::other("503")),
+        })
+    }
+
+    /// I9: only what is mapped, and the engine's own, is ever sent.
+    fn watch(&self, write: &PageWrite) {
+        let mut state = self.world.lock();
+        state.notion_writes += 1;
+        for (id, value) in &write.properties {
+            let name = id.as_str();
+            let ours = ["postgres_id", "last_synced", "sync_status"].contains(&name);
+            if !ours && !FIELDS.contains(&name) && name != RELATION {
+                state.violations.push(format!("I9: `{name}` was written"));
+            }
+            if name == "hint" {
+                state
+                    .violations
+                    .push("I9: a property that only goes to Postgres was written".to_owned());
+            }
+            if name == "name" && value.is_empty() {
+                state.violations.push("I11: a name was emptied".to_owned());
+            }
+        }
+    }
+
+    async fn written(
+        &self,
+        entity: &str,
+        page: Option<&PageId>,
+        write: &PageWrite,
+    ) -> Result<Page, PagesError> {
+        let world = &self.world;
+        self.watch(write);
+        self.travel().await;
+        world.trace(
+            || {
+                let sent: Vec<String> = write
+                    .properties
+                    .iter()
+                    .map(|(id, value)| format!("{id}={}", super::world::text(value)))
+                    .collect();
+                format!(
+                    "runner {} writes {page:?} {:?} {}",
+                    self.runner,
+                    write.in_trash,
+                    sent.join(" ")
+                )
+            },
+            3,
+        );
+        if let Some(error) = self.unavailable() {
+            return Err(error);
+        }
+        if page.is_some() && world.fault(|kind| *kind == FaultKind::Busy).is_some() {
+            return Err(PagesError::Conflict);
+        }
+        let snapshot = page.map_or(world.now(), |page| {
+            let state = world.lock();
+            let read = state.runners[self.runner].read_at.get(page);
+            read.copied().unwrap_or(world.now())
+        });
+        self.check_window(page, write, snapshot);
+        let lost = world.fault(|kind| {
+            matches!(
+                kind,
+                FaultKind::WriteLost | FaultKind::AnswerLost | FaultKind::WriteLate { .. }
+            )
+        });
+        if lost.is_some()
+            && let Some(page) = page
+        {
+            world.lock().ambiguous.insert(page.clone());
+        }
+        match lost {
+            Some(FaultKind::WriteLost) => {
+                self.back().await;
+                return Err(unknown());
+            }
+            Some(FaultKind::WriteLate { by }) => {
+                let late = LateWrite {
+                    entity: entity.to_owned(),
+                    page: page.cloned(),
+                    write: write.clone(),
+                    snapshot,
+                };
+                world.postpone(late, by);
+                self.back().await;
+                return Err(unknown());
+            }
+            _ => {}
+        }
+        let answer = self.apply(entity, page, write, snapshot)?;
+        self.back().await;
+        if lost.is_some() {
+            Err(unknown())
+        } else {
+            Ok(answer)
+        }
+    }
+
+    /// 5.1: between the direct read of a page and the write made from it lies no other work.
+    fn check_window(&self, page: Option<&PageId>, write: &PageWrite, snapshot: Millis) {
+        let data = write.in_trash.is_some()
+            || write
+                .properties
+                .iter()
+                .any(|(id, _)| FIELDS.contains(&id.as_str()));
+        let window = self.world.now() - snapshot;
+        let sleeps = self.world.tape.faults.iter().any(|fault| {
+            matches!(
+                fault.kind,
+                FaultKind::Pause { .. } | FaultKind::Slow { .. } | FaultKind::ReadStale { .. }
+            )
+        });
+        let mut state = self.world.lock();
+        if let (Some(page), true, false) = (page, data, sleeps) {
+            state.longest_window = state.longest_window.max(window);
+            if window > 30_000 {
+                state
+                    .violations
+                    .push(format!("5.1: {page} was written {window} ms after it was read"));
+            }
+        }
+    }
+
+    fn apply(
+        &self,
+        entity: &str,
+        page: Option<&PageId>,
+        write: &PageWrite,
+        snapshot: Millis,
+    ) -> Result<Page, PagesError> {
+        let mut state = self.world.lock();
+        let id = match page {
+            Some(id) => {
+                let version = state.pages.get(id).ok_or(PagesError::Inaccessible)?.now();
+                if version.hidden {
+                    return Err(PagesError::Inaccessible);
+                }
+                if version.page.in_trash && write.in_trash.is_none() {
+                    return Err(PagesError::Refused {
+                        code: "validation_error".to_owned(),
+                        message: "Can't edit block that is archived.".to_owned(),
+                    });
+                }
+                self.world.apply(&mut state, id, write, snapshot);
+                id.clone()
+            }
+            None => self.world.create(&mut state, entity, write),
+        };
+        Ok(state.pages[&id].now().page.clone())
+    }
+
+    fn listing(&self, entity: &str, query: &PageQuery) -> Vec<Page> {
+        let now = self.world.now();
+        let state = self.world.lock();
+        let mut pages: Vec<Page> = state
+            .pages
+            .values()
+            .filter(|page| page.entity == entity)
+            .filter_map(|page| page.listed(now))
+            .filter(|version| {
+                !version.hidden && !version.page.in_trash && version.page.parent == PageParent::Entity
+            })
+            .map(|version| version.page.clone())
+            .filter(|page| match query {
+                PageQuery::All => true,
+                PageQuery::EditedSince(since) if self.world.is(Mutant::HighWaterMinute) => {
+                    page.last_edited_time > *since + time::Duration::minutes(2)
+                }
+                PageQuery::EditedSince(since) => page.last_edited_time >= *since,
+                PageQuery::WithPostgresId(id) => property(page, "postgres_id") == *id,
+            })
+            .collect();
+        pages.sort_by(|a, b| (a.created_time, &a.id).cmp(&(b.created_time, &b.id)));
+        pages
+    }
+}
+
+impl Pages for Connection {
+    fn query<'a>(
+        &'a self,
+        entity: &'a str,
+        query: &'a PageQuery,
+        after: Option<&'a str>,
+        _priority: Priority,
+    ) -> BoxFuture<'a, Result<PageBatch, PagesError>> {
+        Box::pin(async move {
+            self.travel().await;
+            if let Some(error) = self.unavailable() {
+                return Err(error);
+            }
+            let all = self.listing(entity, query);
+            let start: usize = after.and_then(|after| after.parse().ok()).unwrap_or(0);
+            let pages: Vec<Page> = all.iter().skip(start).take(IN_AN_ANSWER).cloned().collect();
+            let end = start + pages.len();
+            let cut = world_cut(self);
+            self.world.trace(
+                || {
+                    format!(
+                        "runner {} lists {entity} from {start}: {} of {}",
+                        self.runner,
+                        pages.len(),
+                        all.len()
+                    )
+                },
+                1 + pages.len() as u64 * 16,
+            );
+            self.back().await;
+            Ok(PageBatch {
+                pages,
+                next: (end < all.len() && !cut && !self.world.is(Mutant::HasMoreIgnored))
+                    .then(|| end.to_string()),
+                complete: !cut || self.world.is(Mutant::IncompleteIsComplete),
+            })
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        entity: &'a str,
+        page: &'a PageId,
+        _priority: Priority,
+    ) -> BoxFuture<'a, Result<Page, PagesError>> {
+        Box::pin(async move {
+            self.travel().await;
+            if let Some(error) = self.unavailable() {
+                return Err(error);
+            }
+            let stale = match self
+                .world
+                .fault(|kind| matches!(kind, FaultKind::ReadStale { .. }))
+            {
+                Some(FaultKind::ReadStale { by }) => by,
+                _ => 0,
+            };
+            let partial = self.world.fault(|kind| *kind == FaultKind::ReadPartial).is_some();
+            let shows = self.world.now() - stale;
+            let mut read = {
+                let mut state = self.world.lock();
+                let known = state.pages.get(page).ok_or(PagesError::Inaccessible)?;
+                let version = if self.world.is(Mutant::NoDirectRead) {
+                    known.listed(self.world.now()).unwrap_or(known.now())
+                } else {
+                    known.at(shows).unwrap_or(known.now())
+                };
+                let (hidden, mut answer) = (version.hidden, version.page.clone());
+                if hidden {
+                    if !self.world.is(Mutant::NotFoundIsDeleted) {
+                        return Err(PagesError::Inaccessible);
+                    }
+                    answer.in_trash = true;
+                }
+                state.runners[self.runner].read_at.insert(page.clone(), shows);
+                answer
+            };
+            if partial {
+                read.properties.remove(&PropertyId::from("note"));
+                if self.world.is(Mutant::MissingIsEmpty) {
+                    read.properties
+                        .insert(PropertyId::from("note"), PropertyRead::Whole(Value::rich("")));
+                }
+            }
+            if self.world.is(Mutant::TargetsAlwaysThere) && entity == super::world::PROJECTS {
+                read.in_trash = false;
+            }
+            self.world.trace(
+                || {
+                    let shown: Vec<String> = FIELDS.iter().map(|field| property(&read, field)).collect();
+                    format!(
+                        "runner {} reads {page} ({stale} behind): {}",
+                        self.runner,
+                        shown.join(" ")
+                    )
+                },
+                2,
+            );
+            self.back().await;
+            Ok(read)
+        })
+    }
+
+    fn whole_property<'a>(
+        &'a self,
+        _entity: &'a str,
+        page: &'a PageId,
+        property: &'a PropertyId,
+        _priority: Priority,
+    ) -> BoxFuture<'a, Result<Value, PagesError>> {
+        Box::pin(async move {
+            self.travel().await;
+            let state = self.world.lock();
+            let read = state.pages.get(page).map(|page| &page.now().page);
+            match read.and_then(|page| page.properties.get(property)) {
+                Some(PropertyRead::Whole(value)) => Ok(value.clone()),
+                _ => Err(PagesError::Inaccessible),
+            }
+        })
+    }
+
+    fn create<'a>(
+        &'a self,
+        entity: &'a str,
+        write: &'a PageWrite,
+        _priority: Priority,
+    ) -> BoxFuture<'a, Result<Page, PagesError>> {
+        Box::pin(async move {
+            let mut answer = self.written(entity, None, write).await;
+            if self.world.is(Mutant::CreateRepeated) && matches!(answer, Err(PagesError::Unknown { .. })) {
+                answer = self.written(entity, None, write).await;
+            }
+            answer
+        })
+    }
+
+    fn update<'a>(
+        &'a self,
+        entity: &'a str,
+        page: &'a PageId,
+        write: &'a PageWrite,
+        _priority: Priority,
+    ) -> BoxFuture<'a, Result<Page, PagesError>> {
+        Box::pin(async move { self.written(entity, Some(page), write).await })
+    }
+
+    fn bot(&self) -> UserId {
+        UserId::from(BOT)
+    }
+
+    fn usage(&self) -> NotionUsage {
+        NotionUsage::default()
+    }
+}
+
+fn world_cut(connection: &Connection) -> bool {
+    connection
+        .world
+        .fault(|kind| *kind == FaultKind::ListingCut)
+        .is_some()
+}

@@ -1,0 +1,89 @@
+//! The short form of the campaign; `examples/campaign.rs` is the long one.
+
+use super::campaign::{Campaign, Found, seeds_to_detect, twice};
+use super::crash::{kill_everywhere, scripts};
+use super::mutants::Mutant;
+use super::simulate;
+use super::tape::Tape;
+
+#[test]
+fn schedules_hold_every_invariant_and_repeat_to_the_byte() {
+    for seed in 0..120 {
+        let verdict = twice(&Tape::of(seed), None);
+        assert_eq!(verdict.violations, Vec::<String>::new(), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_was_found_once_stays_mended() {
+    let folder = crate::golden::root().join("tests/it/simulation/corpus");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(files.len() >= 5, "the corpus was not found");
+    for file in files {
+        let found: Found = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let verdict = twice(&found.tape, None);
+        assert_eq!(
+            verdict.violations,
+            Vec::<String>::new(),
+            "{}: {}",
+            file.display(),
+            found.what
+        );
+    }
+}
+
+#[test]
+fn the_canary_always_fails() {
+    for seed in 0..5 {
+        let verdict = simulate(&Tape::of(seed), Some(Mutant::Canary), false);
+        assert!(!verdict.violations.is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
+fn the_planted_bugs_that_are_easy_to_find_are_found() {
+    for (mutant, seeds) in [
+        (Mutant::StatusAlways, 5),
+        (Mutant::NoDirectRead, 20),
+        (Mutant::HasMoreIgnored, 20),
+        (Mutant::MissingIsEmpty, 40),
+        (Mutant::NoSettling, 60),
+    ] {
+        assert!(seeds_to_detect(mutant, seeds).is_some(), "{}", mutant.text());
+    }
+}
+
+#[test]
+fn scripts_survive_a_kill_at_every_few_effects() {
+    let scripts = scripts();
+    assert!(scripts.len() >= 40);
+    for (number, script) in scripts.iter().enumerate() {
+        // Which effects depends on the script, so that all together meet every place.
+        let killed = kill_everywhere(script, 5 + number % 3, false, None);
+        assert!(killed.points > 4, "{}", script.name);
+        assert!(killed.failed.is_empty(), "{}: {:?}", script.name, killed.failed);
+    }
+}
+
+#[test]
+fn kills_find_a_missing_journal() {
+    let found = scripts().iter().take(3).any(|script| {
+        !kill_everywhere(script, 1, false, Some(Mutant::NoJournal))
+            .failed
+            .is_empty()
+    });
+    assert!(found);
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_refused() {
+    let read = |words: &[&str]| Campaign::read(words.iter().map(|word| (*word).to_owned()));
+    assert!(read(&["--seeds", "5..1_000"]).is_ok());
+    assert!(read(&["--seeds", "many"]).is_err());
+    assert!(read(&["--mutant", "Nobody"]).is_err());
+    assert!(read(&["--fast"]).is_err());
+}

@@ -1,0 +1,568 @@
+//! What both sides hold, what was done to them by whom, and what goes wrong when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use frames_sync::ports::{Page, PageParent, PropertyRead};
+use frames_sync::simulator::table::Tables;
+use frames_sync::value::{PageId, PropertyId, UserId, Value, plain_text};
+use time::OffsetDateTime;
+
+use super::executor::{Event, Timeline};
+use super::mutants::Mutant;
+use super::tape::{FaultKind, Millis, Tape, scatter};
+
+/// The entity that people work on.
+pub(crate) const TEAMS: &str = "teams";
+/// The entity that it refers to.
+pub(crate) const PROJECTS: &str = "projects";
+/// The fields of a team, in the order that tapes number them; relation last.
+pub(crate) const FIELDS: [&str; 5] = ["name", "note", "size", "tag", "hint"];
+/// The relation of a team to a project.
+pub(crate) const RELATION: &str = "project_id";
+/// Our own user in Notion.
+pub(crate) const BOT: &str = "bot";
+const PERSON: &str = "person";
+
+/// One write by a person or the application.
+#[derive(Clone, Debug)]
+pub(crate) struct Write {
+    pub(crate) at: Millis,
+    pub(crate) text: String,
+    /// How many values of the engine had arrived in this cell when it was made.
+    pub(crate) arrived: usize,
+    /// Whether a write of ours overwrote it that could not have seen it: the declared window.
+    pub(crate) raced: bool,
+    /// Whether its own side removed the row or page that held it.
+    pub(crate) withdrawn: bool,
+}
+
+/// The truth about one cell: a column of a row, or a property of a page.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cell {
+    pub(crate) writes: Vec<Write>,
+    /// What the engine wrote, in order.
+    pub(crate) arrived: Vec<String>,
+    /// Everything it ever held.
+    pub(crate) held: BTreeSet<String>,
+}
+
+impl Cell {
+    /// Whether the engine had put that value here before that write was made.
+    pub(crate) fn had_seen(&self, write: &Write, text: &str) -> bool {
+        self.arrived
+            .iter()
+            .take(write.arrived)
+            .any(|arrived| arrived == text)
+    }
+
+    /// Whether people wrote that value here themselves: then nobody can tell which they knew of.
+    pub(crate) fn wrote(&self, text: &str) -> bool {
+        self.writes.iter().any(|own| own.text == text)
+    }
+}
+
+/// A state of a page, from an instant on.
+#[derive(Clone)]
+pub(crate) struct Version {
+    pub(crate) at: Millis,
+    /// When queries show it.
+    pub(crate) listed_at: Millis,
+    pub(crate) page: Page,
+    pub(crate) hidden: bool,
+}
+
+pub(crate) struct SimPage {
+    pub(crate) entity: String,
+    pub(crate) versions: Vec<Version>,
+}
+
+impl SimPage {
+    pub(crate) fn now(&self) -> &Version {
+        // A page is made with its first version.
+        &self.versions[self.versions.len() - 1]
+    }
+
+    pub(crate) fn at(&self, at: Millis) -> Option<&Version> {
+        self.versions.iter().rev().find(|version| version.at <= at)
+    }
+
+    pub(crate) fn listed(&self, now: Millis) -> Option<&Version> {
+        self.versions
+            .iter()
+            .rev()
+            .find(|version| version.listed_at <= now)
+    }
+}
+
+/// A request that was given up on and is still under way.
+pub(crate) struct LateWrite {
+    pub(crate) entity: String,
+    pub(crate) page: Option<PageId>,
+    pub(crate) write: frames_sync::ports::PageWrite,
+    pub(crate) snapshot: Millis,
+}
+
+/// A runner's process.
+#[derive(Default)]
+pub(crate) struct RunnerState {
+    pub(crate) killed: bool,
+    pub(crate) paused_until: Millis,
+    /// Effects until the kill, and whether it comes after the effect.
+    pub(crate) kill: Option<(u8, bool)>,
+    /// The instant that the last direct read of each page shows.
+    pub(crate) read_at: BTreeMap<PageId, Millis>,
+    pub(crate) effects: u64,
+}
+
+/// Everything that changes in a schedule, but for rows and the engine's memory.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) pages: BTreeMap<PageId, SimPage>,
+    pub(crate) late: Vec<Option<LateWrite>>,
+    pub(crate) consumed: Vec<bool>,
+    pub(crate) runners: [RunnerState; 2],
+    pub(crate) rows: BTreeMap<(String, String), Cell>,
+    pub(crate) cells: BTreeMap<(PageId, String), Cell>,
+    /// Records whose existence somebody touched.
+    pub(crate) touched: BTreeSet<String>,
+    /// Pages with a write whose outcome was unknown for a time.
+    pub(crate) ambiguous: BTreeSet<PageId>,
+    /// User values that the engine overwrote or removed, knowing them: each must be found in the audit log.
+    pub(crate) overwritten: Vec<(String, String)>,
+    pub(crate) violations: Vec<String>,
+    pub(crate) coverage: BTreeMap<String, u64>,
+    pub(crate) requests: u64,
+    pub(crate) notion_writes: u64,
+    pub(crate) row_writes: u64,
+    pub(crate) field_writes: u64,
+    pub(crate) user_edits: u64,
+    pub(crate) removals: u64,
+    pub(crate) quiet: bool,
+    pub(crate) serial: u64,
+    /// Of the lease that was granted last.
+    pub(crate) epoch: i64,
+    pub(crate) trace: u64,
+    pub(crate) log: Option<Vec<String>>,
+    pub(crate) longest_window: Millis,
+}
+
+/// What ports, people and checks share.
+pub(crate) struct World {
+    pub(crate) tape: Tape,
+    pub(crate) mutant: Option<Mutant>,
+    pub(crate) timeline: Arc<Timeline>,
+    pub(crate) tables: Arc<Tables>,
+    state: Mutex<State>,
+}
+
+/// A value as both sides would write it down.
+pub(crate) fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Text(text) | Value::Opaque(text) => text.clone(),
+        Value::RichText(runs) => plain_text(runs),
+        Value::Number(number) => number.as_str().to_owned(),
+        Value::Choice(choice) => choice.name.clone(),
+        Value::Pages(pages) => pages.iter().map(PageId::as_str).collect::<Vec<_>>().join(","),
+        other => other.to_json().to_string(),
+    }
+}
+
+/// What the table makes of it.
+pub(crate) fn normal(text: &str) -> String {
+    text.trim_end_matches('~').to_owned()
+}
+
+/// The text of a page's property.
+pub(crate) fn property(page: &Page, name: &str) -> String {
+    match page.properties.get(&PropertyId::from(name)) {
+        Some(PropertyRead::Whole(value)) => text(value),
+        _ => String::new(),
+    }
+}
+
+impl World {
+    pub(crate) fn new(
+        tape: Tape,
+        mutant: Option<Mutant>,
+        timeline: Arc<Timeline>,
+        tables: Arc<Tables>,
+        verbose: bool,
+    ) -> Self {
+        let state = State {
+            consumed: vec![false; tape.faults.len()],
+            log: verbose.then(Vec::new),
+            ..State::default()
+        };
+        Self {
+            tape,
+            mutant,
+            timeline,
+            tables,
+            state: Mutex::new(state),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.timeline.now()
+    }
+
+    pub(crate) fn chance(&self, salt: u64, end: u64) -> u64 {
+        let now = u64::try_from(self.now()).unwrap_or(0);
+        scatter(self.tape.seed ^ scatter(now ^ scatter(salt))) % end.max(1)
+    }
+
+    /// Notes something in the trace, whose hash must be the same in every run of the tape.
+    pub(crate) fn trace(&self, what: impl FnOnce() -> String, code: u64) {
+        let now = self.now();
+        let mut state = self.lock();
+        let mixed = scatter(state.trace ^ scatter(code) ^ u64::try_from(now).unwrap_or(0));
+        state.trace = mixed;
+        if let Some(log) = &mut state.log {
+            log.push(format!("{:>9.3} {}", now as f64 / 1000.0, what()));
+        }
+    }
+
+    /// Uses up the first fault that has come and fits.
+    pub(crate) fn fault(&self, fits: impl Fn(&FaultKind) -> bool) -> Option<FaultKind> {
+        let now = self.now();
+        let mut state = self.lock();
+        if state.quiet {
+            return None;
+        }
+        let found = self
+            .tape
+            .faults
+            .iter()
+            .enumerate()
+            .take_while(|(_, fault)| fault.at <= now)
+            .find(|(index, fault)| !state.consumed[*index] && fits(&fault.kind))?;
+        state.consumed[found.0] = true;
+        *state
+            .coverage
+            .entry(format!("fault {}", found.1.kind.name()))
+            .or_insert(0) += 1;
+        let kind = found.1.kind;
+        drop(state);
+        self.trace(|| format!("  fault {kind:?}"), 7);
+        Some(kind)
+    }
+
+    pub(crate) fn instant(&self, at: Millis) -> OffsetDateTime {
+        START + time::Duration::milliseconds(at)
+    }
+
+    /// Notion's clock, floored to the minute.
+    fn minute(&self) -> OffsetDateTime {
+        let offset = Millis::from(self.tape.setting.offset) * 1000;
+        let at = (self.now() + offset).div_euclid(60_000) * 60_000;
+        self.instant(at)
+    }
+
+    /// Makes a page; answers its id.
+    pub(crate) fn make(
+        &self,
+        state: &mut State,
+        entity: &str,
+        by: &str,
+        values: &[(PropertyId, Value)],
+    ) -> PageId {
+        let minute = self.minute();
+        let mut properties: BTreeMap<PropertyId, PropertyRead> = empty(entity, self.tape.setting.relations)
+            .into_iter()
+            .map(|(name, value)| (PropertyId::from(name), PropertyRead::Whole(value)))
+            .collect();
+        properties.extend(
+            values
+                .iter()
+                .map(|(id, value)| (id.clone(), PropertyRead::Whole(stored(value)))),
+        );
+        let page = Page {
+            id: PageId(format!("page-{:03}", state.pages.len() + 1)),
+            parent: PageParent::Entity,
+            in_trash: false,
+            created_time: minute,
+            last_edited_time: minute,
+            created_by: UserId::from(by),
+            last_edited_by: UserId::from(by),
+            properties,
+        };
+        let id = page.id.clone();
+        let version = Version {
+            at: self.now(),
+            listed_at: self.now() + self.lag(),
+            page,
+            hidden: false,
+        };
+        for field in FIELDS {
+            let held = normal(&property(&version.page, field));
+            state
+                .cells
+                .entry((id.clone(), field.to_owned()))
+                .or_default()
+                .held
+                .insert(held);
+        }
+        state.pages.insert(
+            id.clone(),
+            SimPage {
+                entity: entity.to_owned(),
+                versions: vec![version],
+            },
+        );
+        id
+    }
+
+    fn lag(&self) -> Millis {
+        if self.lock_free_quiet() {
+            return 0;
+        }
+        let most = u64::from(self.tape.setting.index_lag) * 1000;
+        Millis::try_from(self.chance(11, most + 1)).unwrap_or(0)
+    }
+
+    /// Index and reads are as fresh as they get when the tape has no faults at all.
+    fn lock_free_quiet(&self) -> bool {
+        self.tape.faults.is_empty()
+    }
+
+    /// Changes a page; `by` is its last editor then.
+    pub(crate) fn change(&self, state: &mut State, id: &PageId, by: &str, change: impl FnOnce(&mut Version)) {
+        let minute = self.minute();
+        let (now, lag) = (self.now(), self.lag());
+        let Some(page) = state.pages.get_mut(id) else {
+            return;
+        };
+        let mut version = page.now().clone();
+        version.listed_at = (now + lag).max(version.listed_at);
+        version.at = now;
+        change(&mut version);
+        version.page.last_edited_time = minute;
+        version.page.last_edited_by = UserId::from(by);
+        page.versions.push(version);
+        // Nothing is ever read that far back.
+        let keep = page
+            .versions
+            .iter()
+            .rposition(|version| version.at < now - 600_000 && version.listed_at < now - 600_000);
+        if let Some(keep) = keep {
+            page.versions.drain(..keep);
+        }
+        for field in FIELDS {
+            let held = normal(&property(&page.now().page, field));
+            state
+                .cells
+                .entry((id.clone(), field.to_owned()))
+                .or_default()
+                .held
+                .insert(held);
+        }
+    }
+
+    /// A person sets a property.
+    pub(crate) fn person_sets(&self, state: &mut State, id: &PageId, field: &str, value: Value) {
+        let written = normal(&text(&value));
+        let now = self.now();
+        state.user_edits += 1;
+        self.change(state, id, PERSON, |version| {
+            version
+                .page
+                .properties
+                .insert(PropertyId::from(field), PropertyRead::Whole(value));
+        });
+        let cell = state.cells.entry((id.clone(), field.to_owned())).or_default();
+        cell.writes.push(Write {
+            at: now,
+            text: written,
+            arrived: cell.arrived.len(),
+            raced: false,
+            withdrawn: false,
+        });
+    }
+
+    /// A person changes the page itself.
+    pub(crate) fn person_changes(&self, state: &mut State, id: &PageId, change: impl FnOnce(&mut Version)) {
+        self.change(state, id, PERSON, change);
+    }
+
+    /// A person makes a page.
+    pub(crate) fn person_makes(&self, state: &mut State, values: &[(PropertyId, Value)]) -> PageId {
+        let id = self.make(state, TEAMS, PERSON, values);
+        let now = self.now();
+        for (field, value) in values {
+            let cell = state.cells.entry((id.clone(), field.to_string())).or_default();
+            cell.writes.push(Write {
+                at: now,
+                text: normal(&text(value)),
+                arrived: 0,
+                raced: false,
+                withdrawn: false,
+            });
+        }
+        id
+    }
+
+    /// The application writes a column.
+    pub(crate) fn row_written(&self, state: &mut State, key: &str, field: &str, value: &Value) {
+        let now = self.now();
+        state.user_edits += 1;
+        let cell = state.rows.entry((key.to_owned(), field.to_owned())).or_default();
+        let written = normal(&text(value));
+        cell.held.insert(written.clone());
+        cell.writes.push(Write {
+            at: now,
+            text: written,
+            arrived: cell.arrived.len(),
+            raced: false,
+            withdrawn: false,
+        });
+    }
+
+    /// Applies a write of ours to a page. `snapshot` is the instant that its last direct read showed.
+    pub(crate) fn apply(
+        &self,
+        state: &mut State,
+        id: &PageId,
+        write: &frames_sync::ports::PageWrite,
+        snapshot: Millis,
+    ) {
+        let Some(page) = state.pages.get(id) else { return };
+        let before = page.now().page.clone();
+        let key = property(&before, "postgres_id");
+        let removes = write.in_trash == Some(true) && !before.in_trash;
+        for field in FIELDS.iter().copied() {
+            let sent = write
+                .properties
+                .iter()
+                .find(|(name, _)| name.as_str() == field)
+                .map(|(_, value)| normal(&text(value)));
+            let old = normal(&property(&before, field));
+            let cell = state.cells.entry((id.clone(), field.to_owned())).or_default();
+            let pulled = state
+                .rows
+                .get(&(key.clone(), field.to_owned()))
+                .is_some_and(|row| row.arrived.contains(&old));
+            let overwrites = sent.as_ref().map_or(removes, |sent| *sent != old);
+            if overwrites && let Some(last) = cell.writes.last_mut().filter(|last| last.text == old) {
+                if last.at > snapshot && !pulled {
+                    last.raced = true;
+                    *state.coverage.entry("race window".to_owned()).or_insert(0) += 1;
+                } else if last.at <= snapshot {
+                    state
+                        .overwritten
+                        .push((old.clone(), format!("{field} of {id} at {}", self.now())));
+                }
+            }
+            if let Some(sent) = sent {
+                state.field_writes += 1;
+                cell.arrived.push(sent);
+            }
+        }
+        if removes {
+            state.removals += 1;
+        }
+        self.change(state, id, BOT, |version| {
+            if let Some(in_trash) = write.in_trash {
+                version.page.in_trash = in_trash;
+            }
+            for (property, value) in &write.properties {
+                version
+                    .page
+                    .properties
+                    .insert(property.clone(), PropertyRead::Whole(stored(value)));
+            }
+        });
+    }
+
+    /// Creates a page for us.
+    pub(crate) fn create(
+        &self,
+        state: &mut State,
+        entity: &str,
+        write: &frames_sync::ports::PageWrite,
+    ) -> PageId {
+        let id = self.make(state, entity, BOT, &write.properties);
+        for (property, value) in &write.properties {
+            let cell = state.cells.entry((id.clone(), property.to_string())).or_default();
+            cell.arrived.push(normal(&text(value)));
+        }
+        id
+    }
+
+    /// A request that was given up on arrives.
+    pub(crate) fn late(&self, number: usize) {
+        let mut state = self.lock();
+        let Some(late) = state.late[number].take() else {
+            return;
+        };
+        match &late.page {
+            Some(page) => {
+                let trashed = state.pages.get(page).is_some_and(|page| page.now().page.in_trash);
+                if !trashed || late.write.in_trash.is_some() {
+                    self.apply(&mut state, page, &late.write, late.snapshot);
+                }
+            }
+            None => {
+                self.create(&mut state, &late.entity, &late.write);
+            }
+        }
+        drop(state);
+        self.trace(|| format!("  a late write lands: {:?}", late.page), 8);
+    }
+
+    /// Keeps a request for later.
+    pub(crate) fn postpone(&self, late: LateWrite, by: Millis) {
+        let mut state = self.lock();
+        state.late.push(Some(late));
+        let number = state.late.len() - 1;
+        drop(state);
+        self.timeline.at(self.now() + by, Event::LateWrite(number));
+    }
+}
+
+/// When every schedule begins.
+pub(crate) const START: OffsetDateTime = time::macros::datetime!(2026-09-04 12:00:10 UTC);
+
+/// An option is given an id by Notion.
+fn stored(value: &Value) -> Value {
+    match value {
+        Value::Choice(choice) => Value::Choice(frames_sync::value::Choice {
+            name: choice.name.clone(),
+            id: Some(format!("id-{}", choice.name)),
+        }),
+        other => other.clone(),
+    }
+}
+
+/// The properties of a new page.
+fn empty(entity: &str, relations: bool) -> Vec<(&'static str, Value)> {
+    let mut properties = vec![
+        ("postgres_id", Value::rich("")),
+        ("last_synced", Value::Null),
+        ("sync_status", Value::Null),
+        ("paused", Value::Bool(false)),
+        ("private", Value::rich("not mapped")),
+        ("name", Value::rich("")),
+    ];
+    if entity == TEAMS {
+        properties.extend([
+            ("note", Value::rich("")),
+            ("size", Value::Null),
+            ("tag", Value::rich("")),
+            ("hint", Value::rich("")),
+        ]);
+        if relations {
+            properties.push((RELATION, Value::Pages(BTreeSet::new())));
+        }
+    }
+    properties
+}
