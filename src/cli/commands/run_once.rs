@@ -334,7 +334,7 @@ impl Setup {
         name: &str,
         say: impl Fn(std::fmt::Arguments<'_>),
     ) -> Result<ProfileReport, Failure> {
-        let session = Session::open(project, name).await?;
+        let session = Session::open_to_set_up(project, name).await?;
         let started = session.now();
         let before = session.client.usage();
         let made = session.set_up().await?;
