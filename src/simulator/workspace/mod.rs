@@ -9,6 +9,7 @@ mod body;
 mod comments;
 mod data_sources;
 mod databases;
+mod digest;
 mod endpoint;
 mod files;
 mod filter;

@@ -17,13 +17,13 @@ use super::value::Value;
 use super::{Caller, Moment, Parent, Request, Workspace};
 
 /// One criterion of an order.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug)]
 struct Sort {
     by: Key,
     descending: bool,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Key {
     Created,
     Edited,
@@ -103,8 +103,8 @@ impl Workspace {
                 );
             }
         }
-        let told = body.value.get("filter").map(Json::to_string);
-        let list = fingerprint((id, told, &sorts, archived));
+        let told = ["filter", "sorts"].map(|key| body.value.get(key).map(Json::to_string));
+        let list = fingerprint(&format!("query {id} {archived} {told:?}"));
         if let Some((property, _)) = filter.as_ref().and_then(Filter::equality) {
             self.look_up_by(id, property);
         }
