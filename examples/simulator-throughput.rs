@@ -1,7 +1,8 @@
-//! Fills the simulator with 100,000 rows over HTTP and prints how fast it creates and queries, and its memory.
+//! Fills the simulator with 100,000 rows over HTTP, or as many as are asked for, and prints how fast it creates and
+//! queries, and its memory.
 //!
 //! ```text
-//! cargo run --release --no-default-features --example simulator-throughput
+//! cargo run --release --no-default-features --example simulator-throughput [ROWS]
 //! ```
 //!
 //! Eight connections at once; a row has ten properties. The numbers are of the simulator and its client together, for
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const ROWS: usize = 100_000;
-const STEP: usize = 10_000;
+const STEPS: usize = 10;
 const CONNECTIONS: usize = 8;
 const SAMPLES: usize = 50;
 
@@ -72,11 +73,19 @@ impl Notion {
         Ok((first, times[SAMPLES / 2], rows))
     }
 
-    /// The median time of a batch while a listing is read on.
-    async fn read_on(&self, home: &Value, mut body: Value) -> Outcome<(Duration, Duration)> {
+    /// The median time of a batch while a listing is read on, with a row created before each or not.
+    async fn read_on(
+        &self,
+        home: &Value,
+        mut body: Value,
+        create: Option<usize>,
+    ) -> Outcome<(Duration, Duration)> {
         let path = format!("/v1/data_sources/{}/query", home.as_str().unwrap_or_default());
         let mut times = Vec::new();
-        for _ in 0..=SAMPLES {
+        for sample in 0..=SAMPLES {
+            if let Some(row) = create {
+                self.fill(home, row + sample..row + sample + 1).await?;
+            }
             let began = Instant::now();
             let answer = self.post(&path, &body).await?;
             times.push(began.elapsed());
@@ -140,13 +149,18 @@ async fn main() -> Outcome<()> {
             "Skills": {"multi_select": {"options": options(&["welding", "CAD"])}},
         }},
     });
+    let total: usize = match std::env::args().nth(1) {
+        Some(rows) => rows.parse()?,
+        None => ROWS,
+    };
+    let step = (total / STEPS).max(1);
     let database = notion.post("/v1/databases", &database).await?;
     let home = &database["data_sources"][0]["id"];
-    for begin in (0..ROWS).step_by(STEP) {
+    for begin in (0..total).step_by(step) {
         let began = Instant::now();
-        notion.fill(home, begin..begin + STEP).await?;
-        let rate = STEP as f64 / began.elapsed().as_secs_f64();
-        let rows = begin + STEP;
+        notion.fill(home, begin..begin + step).await?;
+        let rate = step as f64 / began.elapsed().as_secs_f64();
+        let rows = begin + step;
         writeln!(
             out,
             "{rows:>7} rows: {rate:.0} creates a second, {} MiB",
@@ -157,14 +171,19 @@ async fn main() -> Outcome<()> {
     writeln!(out, "batch of {rows} rows: {median:.1?} (first {first:.1?})")?;
     for property in ["Notes", "Credits"] {
         let sorts = json!({"sorts": [{"property": property, "direction": "ascending"}]});
-        let (first, median) = notion.read_on(home, sorts).await?;
+        let (first, median) = notion.read_on(home, sorts.clone(), None).await?;
         writeln!(
             out,
             "batch sorted by {property}: {median:.1?} (first {first:.1?})"
         )?;
+        let (_, median) = notion.read_on(home, sorts, Some(2 * total)).await?;
+        writeln!(
+            out,
+            "batch sorted by {property}, a row created before each: {median:.1?}"
+        )?;
     }
     let equals = |sample: usize| {
-        let wanted = format!("student_{}", sample * 1_999);
+        let wanted = format!("student_{}", sample * total / 51);
         json!({"filter": {"property": "postgres_id", "rich_text": {"equals": wanted}}})
     };
     let (first, median, rows) = notion.query(home, equals).await?;
@@ -174,11 +193,11 @@ async fn main() -> Outcome<()> {
     )?;
     // One create more, with the index kept up to date, and what all of it took.
     let began = Instant::now();
-    notion.fill(home, ROWS..ROWS + STEP).await?;
-    let rate = STEP as f64 / began.elapsed().as_secs_f64();
+    notion.fill(home, total..total + step).await?;
+    let rate = step as f64 / began.elapsed().as_secs_f64();
     writeln!(
         out,
-        "on {ROWS} rows: {rate:.0} creates a second, {} MiB",
+        "on {total} rows: {rate:.0} creates a second, {} MiB",
         resident_mib()
     )?;
     Ok(())

@@ -60,6 +60,8 @@ pub(crate) struct Remembered {
     pub(crate) known: Known,
     /// The workspace that the profile was set up with.
     workspace: Option<String>,
+    /// The bot of the connection that it was set up with.
+    bot: Option<String>,
 }
 
 impl Remembered {
@@ -69,6 +71,7 @@ impl Remembered {
         for pin in pins {
             match pin.name.split(':').collect::<Vec<_>>().as_slice() {
                 ["workspace"] => remembered.workspace = Some(pin.value.clone()),
+                ["bot"] => remembered.bot = Some(pin.value.clone()),
                 ["data_source", entity] => {
                     known
                         .data_sources
@@ -217,12 +220,21 @@ pub(crate) fn prepare(project: &Project, name: &str) -> Result<(Profile, Vec<Map
 impl Session {
     /// Reaches both sides of a profile, and brings the state schema to this program's version.
     pub(crate) async fn open(project: &Project, name: &str) -> Result<Self, Failure> {
+        let session = Self::reach(project, name, true).await?;
+        session.check_connection().await?;
+        Ok(session)
+    }
+
+    /// As [`Session::open`], where the profile may have got another connection of its workspace.
+    pub(crate) async fn open_to_set_up(project: &Project, name: &str) -> Result<Self, Failure> {
         Self::reach(project, name, true).await
     }
 
     /// Reaches both sides of a profile to look only: nothing is made, and state that is not there counts as empty.
     pub(crate) async fn look(project: &Project, name: &str) -> Result<Self, Failure> {
-        Self::reach(project, name, false).await
+        let session = Self::reach(project, name, false).await?;
+        session.check_connection().await?;
+        Ok(session)
     }
 
     async fn reach(project: &Project, name: &str, may_write: bool) -> Result<Self, Failure> {
@@ -295,7 +307,23 @@ impl Session {
             .map_err(|error| Failure::world(with_causes(&error)))
     }
 
-    /// Refuses a token of another workspace or connection than the one that the profile was set up with.
+    /// Refuses a token of another connection than the one that the profile was set up with, in the same workspace.
+    ///
+    /// Our own writes are recognised by the connection's bot, and what it may see is not what the other one may.
+    async fn check_connection(&self) -> Result<(), Failure> {
+        match Remembered::of(&self.pins().await?).bot {
+            Some(bot) if bot != self.bot.as_str() => Err(Failure::needs_user(format!(
+                "the token of profile `{}` belongs to another connection than the one it was set up with",
+                self.profile.name
+            ))
+            .code(ErrorCode::PinMismatch)
+            .hint("check that the profile has its own token, and not another profile's")
+            .hint("if the connection was replaced on purpose, run `frames-sync setup`")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a token of another workspace than the one that the profile was set up with.
     async fn check_pins(&self, workspace: Option<&str>) -> Result<(), Failure> {
         let remembered = Remembered::of(&self.pins().await?);
         if remembered.is_another(workspace) {
@@ -438,19 +466,19 @@ impl Session {
     }
 
     async fn pin_connection(&self) -> Result<(), Failure> {
-        let pinned: Vec<String> = self.pins().await?.into_iter().map(|pin| pin.name).collect();
+        let pinned = self.pins().await?;
         let pins = [
             ("workspace", self.workspace.clone()),
             ("bot", Some(self.bot.to_string())),
         ]
         .into_iter()
-        .filter(|(name, _)| !pinned.iter().any(|pinned| pinned == name))
         .filter_map(|(name, value)| {
             Some(Pin {
                 name: name.to_owned(),
                 value: value?,
             })
         })
+        .filter(|pin| !pinned.contains(pin))
         .collect();
         self.write_pins(pins).await
     }

@@ -9,7 +9,7 @@ use crate::notion::setup::Surveyed;
 use crate::plan::schema_change::SchemaChange;
 use crate::report::{
     ConflictsReport, NotionUsage, Outcome, PlanReport, ProfileReport, RunReport, SchemaChangeReport,
-    StatusReport,
+    SchemaDifference, StatusReport,
 };
 
 /// A client's counters as reports carry them, since an earlier reading.
@@ -42,12 +42,27 @@ pub(crate) fn schema_changes(surveyed: &[Surveyed]) -> Vec<SchemaChangeReport> {
         .collect()
 }
 
+/// What differs in surveyed databases and is left alone, a sentence each.
+pub(crate) fn schema_differences(surveyed: &[Surveyed]) -> Vec<SchemaDifference> {
+    surveyed
+        .iter()
+        .flat_map(|surveyed| {
+            surveyed.plan.differences.iter().map(|message| SchemaDifference {
+                entity: surveyed.entity.clone(),
+                message: message.clone(),
+            })
+        })
+        .collect()
+}
+
 fn kind(change: &SchemaChange) -> &'static str {
     match change {
         SchemaChange::CreateDatabase { .. } => "create_database",
         SchemaChange::AddProperty(_) => "add_property",
         SchemaChange::SetOptions { .. } => "set_options",
         SchemaChange::SetNumberFormat { .. } => "set_number_format",
+        SchemaChange::SetRollup { .. } => "set_rollup",
+        SchemaChange::SetPrefix { .. } => "set_prefix",
         SchemaChange::Describe { .. } => "describe_property",
         SchemaChange::ArrangeFirstView { .. } => "arrange_first_view",
         SchemaChange::AddView { .. } => "add_view",
@@ -59,6 +74,8 @@ fn name(change: &SchemaChange, surveyed: &Surveyed) -> String {
         SchemaChange::AddProperty(property) => property.name.clone(),
         SchemaChange::SetOptions { name, .. }
         | SchemaChange::SetNumberFormat { name, .. }
+        | SchemaChange::SetRollup { name, .. }
+        | SchemaChange::SetPrefix { name, .. }
         | SchemaChange::Describe { name, .. } => name.clone(),
         SchemaChange::AddView { view, .. } => view.name.clone(),
         SchemaChange::CreateDatabase { .. } | SchemaChange::ArrangeFirstView { .. } => {
@@ -231,6 +248,9 @@ pub(crate) fn plan(plan: &PlanReport) -> String {
     let _ = writeln!(out, "profile {}", plan.profile);
     for change in &plan.schema_changes {
         let _ = writeln!(out, "  + {}: {}", change.entity, change.message);
+    }
+    for difference in &plan.schema_differences {
+        let _ = writeln!(out, "  left alone: {}: {}", difference.entity, difference.message);
     }
     for operation in &plan.operations {
         let sign = match operation.kind.as_str() {

@@ -29,6 +29,15 @@ pub fn view(view: &View) -> Option<ViewSchema> {
         id: view.id.clone(),
         name: view.name.clone()?,
         kind: view.kind.clone()?,
+        columns: view
+            .rest
+            .get("configuration")
+            .map(|configuration| list(&configuration["properties"]))
+            .unwrap_or_default()
+            .iter()
+            .filter(|property| property["visible"] != false)
+            .map(|property| PropertyId(text(&property["property_id"])))
+            .collect(),
     })
 }
 
@@ -66,6 +75,7 @@ fn config(type_name: &str, property: &Value) -> PropertyConfig {
         Some(PropertyType::Rollup) => PropertyConfig::Rollup {
             relation: PropertyId(text(&config["relation_property_id"])),
             property: PropertyId(text(&config["rollup_property_id"])),
+            property_name: text(&config["rollup_property_name"]),
             function: text(&config["function"]),
         },
         Some(PropertyType::UniqueId) => PropertyConfig::UniqueId {

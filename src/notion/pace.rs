@@ -181,6 +181,15 @@ impl Pacer {
     }
 }
 
+/// What a request that the [`Breaker`] admitted is to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// One of many, while nothing is wrong.
+    Ordinary,
+    /// The one that finds out whether the side has recovered.
+    Probe,
+}
+
 /// Stops asking a side that keeps failing.
 ///
 /// Opens after 5 failures in a row, or when 30 % of the last 50 requests failed; stays open for 60 seconds,
@@ -207,27 +216,27 @@ impl Breaker {
     /// # Errors
     ///
     /// The time until the next try.
-    pub fn admit(&mut self, now: Instant) -> Result<(), Duration> {
+    pub fn admit(&mut self, now: Instant) -> Result<Trial, Duration> {
         match self.open_until {
-            None => Ok(()),
+            None => Ok(Trial::Ordinary),
             Some(until) if now < until => Err(until - now),
             Some(_) if self.probing => Err(Duration::from_secs(1)),
             Some(_) => {
                 self.probing = true;
-                Ok(())
+                Ok(Trial::Probe)
             }
         }
     }
 
-    /// Tells how a request ended: whether Notion answered, if only with a refusal.
-    pub fn record(&mut self, answered: bool, now: Instant) {
+    /// Tells how an admitted request ended: whether Notion answered, if only with a refusal.
+    pub fn record(&mut self, trial: Trial, answered: bool, now: Instant) {
         if self.open_until.is_some() {
             // Stragglers from before it opened say nothing; the probe decides.
-            if self.probing {
-                self.probing = false;
+            if trial == Trial::Probe {
                 if answered {
                     *self = Self::default();
                 } else {
+                    self.probing = false;
                     self.open(now);
                 }
             }
@@ -246,8 +255,10 @@ impl Breaker {
     }
 
     /// Tells that an admitted request ended without saying anything about the side.
-    pub fn release(&mut self) {
-        self.probing = false;
+    pub fn release(&mut self, trial: Trial) {
+        if trial == Trial::Probe {
+            self.probing = false;
+        }
     }
 
     fn open(&mut self, now: Instant) {
@@ -399,22 +410,37 @@ mod tests {
         let start = Instant::now();
         let mut breaker = Breaker::default();
         for _ in 0..5 {
-            assert_eq!(breaker.admit(start), Ok(()));
-            breaker.record(false, start);
+            let trial = breaker.admit(start).unwrap();
+            breaker.record(trial, false, start);
         }
         assert_eq!(breaker.admit(start), Err(seconds(60)));
         let mut now = start;
         for rest in [60, 120, 240, 480, 900, 900] {
+            assert_eq!(breaker.admit(now), Err(seconds(rest)));
             now += seconds(rest);
-            assert_eq!(breaker.admit(now), Ok(()), "after {rest}");
+            assert_eq!(breaker.admit(now), Ok(Trial::Probe), "after {rest}");
             assert!(breaker.admit(now).is_err(), "one probe at a time");
-            breaker.record(false, now);
+            breaker.record(Trial::Probe, false, now);
         }
         now += seconds(900);
-        assert_eq!(breaker.admit(now), Ok(()));
-        breaker.record(true, now);
-        assert_eq!(breaker.admit(now), Ok(()));
-        assert_eq!(breaker.admit(now), Ok(()));
+        assert_eq!(breaker.admit(now), Ok(Trial::Probe));
+        breaker.record(Trial::Probe, true, now);
+        assert_eq!(breaker.admit(now), Ok(Trial::Ordinary));
+        // Recovered, it begins with a minute again.
+        for _ in 0..5 {
+            breaker.record(Trial::Ordinary, false, now);
+        }
+        assert_eq!(breaker.admit(now), Err(seconds(60)));
+    }
+
+    #[test]
+    fn an_answer_between_failures_starts_the_count_again() {
+        let now = Instant::now();
+        let mut breaker = Breaker::default();
+        for answered in [false, false, false, false, true, false, false, false, false] {
+            breaker.record(Trial::Ordinary, answered, now);
+        }
+        assert_eq!(breaker.admit(now), Ok(Trial::Ordinary));
     }
 
     #[test]
@@ -422,10 +448,40 @@ mod tests {
         let now = Instant::now();
         let mut breaker = Breaker::default();
         for request in 0..49 {
-            breaker.record(request % 3 != 0, now);
+            breaker.record(Trial::Ordinary, request % 3 != 0, now);
         }
-        assert_eq!(breaker.admit(now), Ok(()));
-        breaker.record(true, now);
-        assert!(breaker.admit(now).is_err());
+        assert_eq!(breaker.admit(now), Ok(Trial::Ordinary));
+        breaker.record(Trial::Ordinary, true, now);
+        assert_eq!(breaker.admit(now), Err(seconds(60)));
+        // Thirteen of fifty are not enough.
+        let mut breaker = Breaker::default();
+        for request in 0..50 {
+            breaker.record(Trial::Ordinary, request % 4 != 0, now);
+        }
+        assert_eq!(breaker.admit(now), Ok(Trial::Ordinary));
+    }
+
+    #[test]
+    fn stragglers_do_not_decide_for_the_probe() {
+        let start = Instant::now();
+        let mut breaker = Breaker::default();
+        for _ in 0..5 {
+            breaker.record(Trial::Ordinary, false, start);
+        }
+        let later = start + seconds(60);
+        assert_eq!(breaker.admit(later), Ok(Trial::Probe));
+        breaker.record(Trial::Ordinary, true, later);
+        breaker.record(Trial::Ordinary, false, later);
+        breaker.release(Trial::Ordinary);
+        assert_eq!(
+            breaker.admit(later),
+            Err(seconds(1)),
+            "the probe is still on its way"
+        );
+        // A probe that is given up lets another one try.
+        breaker.release(Trial::Probe);
+        assert_eq!(breaker.admit(later), Ok(Trial::Probe));
+        breaker.record(Trial::Probe, true, later);
+        assert_eq!(breaker.admit(later), Ok(Trial::Ordinary));
     }
 }

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::request::plain_text;
 use crate::mapping::{OptionChoice, PropertyKind, View, ViewKind};
-use crate::plan::schema_change::{DesiredProperty, SchemaChange, kind_name};
+use crate::plan::schema_change::{DesiredProperty, RollupRead, SchemaChange, kind_name};
+use crate::schema::data_source::PropertyConfig;
 use crate::schema::{DataSourceSchema, PropertyType};
 use crate::value::{DataSourceId, PageId};
 
@@ -105,23 +106,57 @@ pub fn update_data_source<'a>(
                     Some(description) => json!({"id": option.id, "description": description}),
                 });
                 let options: Vec<Value> = kept.chain(add.iter().map(option_body)).collect();
-                let mut body = json!({property_type.name(): {"options": options}});
-                if let Some(description) = description {
-                    body["description"] = description.as_str().into();
-                }
-                (property.0.clone(), body)
+                let body = json!({property_type.name(): {"options": options}});
+                (property.0.clone(), with_description(body, description.as_ref()))
             }
-            SchemaChange::SetNumberFormat { property, to, .. } => {
-                (property.0.clone(), json!({"number": {"format": to}}))
-            }
-            SchemaChange::Describe {
+            SchemaChange::SetNumberFormat {
                 property,
-                property_type,
+                to,
                 description,
                 ..
             } => (
                 property.0.clone(),
-                json!({property_type.name(): {}, "description": description}),
+                with_description(json!({"number": {"format": to}}), description.as_ref()),
+            ),
+            SchemaChange::SetPrefix {
+                property,
+                to,
+                description,
+                ..
+            } => (
+                property.0.clone(),
+                with_description(json!({"unique_id": {"prefix": to}}), description.as_ref()),
+            ),
+            SchemaChange::SetRollup {
+                property,
+                relation,
+                read,
+                function,
+                description,
+                ..
+            } => {
+                let mut config = json!({"relation_property_id": relation, "function": function});
+                match read {
+                    RollupRead::Id(id) => config["rollup_property_id"] = json!(id),
+                    RollupRead::Name(name) => config["rollup_property_name"] = json!(name),
+                }
+                (
+                    property.0.clone(),
+                    with_description(json!({"rollup": config}), description.as_ref()),
+                )
+            }
+            SchemaChange::Describe {
+                property,
+                property_type,
+                settings,
+                description,
+                ..
+            } => (
+                property.0.clone(),
+                with_description(
+                    json!({property_type.name(): repeated(settings)}),
+                    Some(description),
+                ),
             ),
             SchemaChange::CreateDatabase { .. }
             | SchemaChange::ArrangeFirstView { .. }
@@ -166,11 +201,32 @@ fn property_body(
         }),
         PropertyKind::UniqueId { prefix } => json!({"prefix": prefix}),
     };
-    let mut body = json!({property.kind.property_type().name(): config});
-    if let Some(description) = &property.description {
+    let body = json!({property.kind.property_type().name(): config});
+    Ok(with_description(body, property.description.as_ref()))
+}
+
+fn with_description(mut body: Value, description: Option<&String>) -> Value {
+    if let Some(description) = description {
         body["description"] = description.as_str().into();
     }
-    Ok(body)
+    body
+}
+
+/// Settings as they are, for a change that is to leave them so.
+fn repeated(settings: &PropertyConfig) -> Value {
+    match settings {
+        PropertyConfig::Number { format } => json!({"format": format}),
+        PropertyConfig::UniqueId { prefix } => json!({"prefix": prefix}),
+        PropertyConfig::Rollup {
+            relation,
+            property,
+            function,
+            ..
+        } => json!({
+            "relation_property_id": relation, "rollup_property_id": property, "function": function,
+        }),
+        _ => json!({}),
+    }
 }
 
 fn option_body(option: &OptionChoice) -> Value {
@@ -310,7 +366,7 @@ fn date_property(view: &View, schema: &DataSourceSchema) -> Result<Value, Schema
 mod tests {
     use super::*;
     use crate::mapping::UnknownOption;
-    use crate::schema::data_source::{OptionSchema, PropertyConfig, PropertySchema};
+    use crate::schema::data_source::{OptionSchema, PropertySchema};
     use crate::value::{DatabaseId, PropertyId};
 
     fn property(name: &str, kind: PropertyKind) -> DesiredProperty {
@@ -320,6 +376,7 @@ mod tests {
             description: None,
             kind,
             target: None,
+            read: None,
             mirror: false,
         }
     }

@@ -20,12 +20,14 @@
 //!
 //! That is 33, of which [`SchemaPlan::requests`] foretells all but the first two. Formulas and rollups
 //! would cost one more for each database that has any. With nothing to do, each database costs
-//! one request for its schema, one for the list of its views, and one for each view that the list only names.
+//! one request for its schema, one for the list of its views, and one for each view that the list only names. Where
+//! any is found by its title, one more tells whether an earlier run made it and may have left its views unfinished.
 
 use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use super::client::Client;
 use super::error::NotionError;
@@ -33,9 +35,11 @@ use super::id::{parse_data_source_id, same_id};
 use super::introspect;
 use super::request::Found;
 use super::schema::{self, SchemaError};
-use super::wire::{DataSource, Database, plain_text};
+use super::wire::{DataSource, Database, User, plain_text};
 use crate::mapping::Mapping;
-use crate::plan::schema_change::{DesiredDatabase, Known, SchemaChange, SchemaPlan, Stage, desired, diff};
+use crate::plan::schema_change::{
+    DesiredDatabase, Known, SchemaChange, SchemaPlan, Stage, desired, diff, diff_unfinished,
+};
 use crate::schema::DataSourceSchema;
 use crate::schema::data_source::ViewSchema;
 use crate::value::{DataSourceId, DatabaseId, PageId};
@@ -147,6 +151,8 @@ pub struct Surveyed {
 pub struct Existing {
     /// How it was found.
     pub found_by: FoundBy,
+    /// Whether an earlier run made it and did not come to remember it, so that it may be unfinished.
+    pub unfinished: bool,
     /// Its data source.
     pub schema: DataSourceSchema,
     /// Its views.
@@ -193,9 +199,10 @@ pub async fn survey(
     } else {
         databases_under(client, parent, &titles).await?
     };
+    let me = OnceCell::new();
     let looked = wanted
         .iter()
-        .map(|mapping| find(client, mapping, known, &children));
+        .map(|mapping| find(client, mapping, known, &children, &me));
     let existing: Vec<Option<Existing>> = try_join_all(looked).await?;
     // Relations are compared with the data sources just found, not only with those of earlier runs.
     let mut known = known.clone();
@@ -209,6 +216,9 @@ pub async fn survey(
     let surveyed = wanted.iter().zip(existing).map(|(mapping, existing)| {
         let desired = desired(mapping, all, &known);
         let plan = match &existing {
+            Some(existing) if existing.unfinished => {
+                diff_unfinished(&desired, &existing.schema, &existing.views)
+            }
             Some(existing) => diff(&desired, Some(&existing.schema), &existing.views),
             None => diff(&desired, None, &[]),
         };
@@ -295,6 +305,7 @@ async fn find(
     mapping: &Mapping,
     known: &Known,
     children: &[Child],
+    me: &OnceCell<User>,
 ) -> Result<Option<Existing>, SetupError> {
     let entity = &mapping.entity;
     let unusable = |source| SetupError::DataSource {
@@ -340,16 +351,37 @@ async fn find(
             entity: entity.clone(),
         });
     }
-    let views = if mapping.views.is_empty() {
+    // What is remembered was finished; what is not, and was made by this connection, perhaps not.
+    let unfinished =
+        found_by == FoundBy::Title && made_by_us(client, &data_source, me).await.map_err(unusable)?;
+    let views = if mapping.views.is_empty() && !unfinished {
         Vec::new()
     } else {
         views(client, &schema.database_id).await.map_err(unusable)?
     };
     Ok(Some(Existing {
         found_by,
+        unfinished,
         schema,
         views,
     }))
+}
+
+/// Whether this connection's own bot made a data source.
+async fn made_by_us(
+    client: &Client,
+    data_source: &DataSource,
+    me: &OnceCell<User>,
+) -> Result<bool, NotionError> {
+    let Some(author) = data_source
+        .rest
+        .get("created_by")
+        .and_then(|by| by["id"].as_str())
+    else {
+        return Ok(false);
+    };
+    let me = me.get_or_try_init(|| client.me()).await?;
+    Ok(same_id(me.id.as_str(), author))
 }
 
 fn only_data_source(entity: &str, database: &Database) -> Result<DataSourceId, SetupError> {
@@ -556,6 +588,7 @@ fn wanted_views(desired: &DesiredDatabase) -> Vec<ViewSchema> {
             id: String::new(),
             name: view.name.clone(),
             kind: crate::plan::schema_change::kind_name(view.kind).to_owned(),
+            columns: Vec::new(),
         })
         .collect()
 }

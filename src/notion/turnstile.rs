@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::pace::{Breaker, Pacer, Ticket, Turn};
+use super::pace::{Breaker, Pacer, Ticket, Trial, Turn};
 use crate::ports::Priority;
 
 /// What every client of one token passes through before it sends.
@@ -97,11 +97,12 @@ impl Turnstile {
                 let now = Instant::now().into_std();
                 match state.pacer.ask(place.ticket, now) {
                     Turn::Now => match state.breaker.admit(now) {
-                        Ok(()) => {
+                        Ok(trial) => {
                             drop(state);
                             self.changed.notify_waiters();
                             return Ok(Pass {
                                 turnstile: Arc::clone(self),
+                                trial,
                                 used: false,
                             });
                         }
@@ -161,6 +162,7 @@ impl Drop for Place<'_> {
 #[derive(Debug)]
 pub struct Pass {
     turnstile: Arc<Turnstile>,
+    trial: Trial,
     used: bool,
 }
 
@@ -180,7 +182,7 @@ impl Pass {
         self.used = true;
         let mut state = self.turnstile.state();
         state.pacer.not_sent();
-        state.breaker.record(false, Instant::now().into_std());
+        state.breaker.record(self.trial, false, Instant::now().into_std());
         drop(state);
         self.turnstile.changed.notify_waiters();
     }
@@ -191,8 +193,8 @@ impl Pass {
         let mut state = self.turnstile.state();
         state.pacer.answered(now);
         match answered {
-            Some(answered) => state.breaker.record(answered, now),
-            None => state.breaker.release(),
+            Some(answered) => state.breaker.record(self.trial, answered, now),
+            None => state.breaker.release(self.trial),
         }
         drop(state);
         self.turnstile.changed.notify_waiters();
@@ -204,6 +206,7 @@ impl Drop for Pass {
         if !self.used {
             let abandoned = Pass {
                 turnstile: Arc::clone(&self.turnstile),
+                trial: self.trial,
                 used: true,
             };
             abandoned.finish(None);

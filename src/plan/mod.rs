@@ -76,6 +76,7 @@ impl Plan {
             requests: self.requests(),
             minutes: self.minutes(requests_per_minute),
             schema_changes,
+            schema_differences: Vec::new(),
             operations: self.operations.iter().map(report).collect(),
             refusals,
         }

@@ -4,6 +4,8 @@
 //! renamed or retyped: what people made stays, and where it stands in the way it is a [`TypeConflict`].
 //! Properties are followed by id once one is known, so a renamed property is found and left renamed.
 
+mod formula;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -58,6 +60,8 @@ pub struct DesiredProperty {
     pub kind: PropertyKind,
     /// For a relation, the data source it leads to; `None` while that is still to be made.
     pub target: Option<DataSourceId>,
+    /// For a rollup, the id of the property it reads in the other data source, where an earlier run learned it.
+    pub read: Option<PropertyId>,
     /// Whether Notion makes it, as the other end of a two-way relation.
     pub mirror: bool,
 }
@@ -70,6 +74,7 @@ impl DesiredProperty {
             description: None,
             kind,
             target: None,
+            read: None,
             mirror: false,
         }
     }
@@ -138,8 +143,36 @@ pub enum SchemaChange {
         from: String,
         /// The format it gets.
         to: String,
+        /// The description it has or gets.
+        description: Option<String>,
     },
-    /// The description of a property without settings.
+    /// What a rollup follows, reads or computes.
+    SetRollup {
+        /// The property's id.
+        property: PropertyId,
+        /// Its present name.
+        name: String,
+        /// The relation it follows.
+        relation: PropertyId,
+        /// The property it reads there.
+        read: RollupRead,
+        /// How it combines the values.
+        function: String,
+        /// The description it has or gets.
+        description: Option<String>,
+    },
+    /// What stands before the number of a unique id.
+    SetPrefix {
+        /// The property's id.
+        property: PropertyId,
+        /// Its present name.
+        name: String,
+        /// The prefix it gets.
+        to: String,
+        /// The description it has or gets.
+        description: Option<String>,
+    },
+    /// The description of a property, and nothing else.
     Describe {
         /// The property's id.
         property: PropertyId,
@@ -147,6 +180,8 @@ pub enum SchemaChange {
         name: String,
         /// Its type.
         property_type: PropertyType,
+        /// What it is set to, which is sent again.
+        settings: PropertyConfig,
         /// The description it gets.
         description: String,
     },
@@ -166,15 +201,26 @@ pub enum SchemaChange {
     },
 }
 
+/// The property that a rollup reads, which is in another data source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RollupRead {
+    /// By the id that an earlier run learned.
+    Id(PropertyId),
+    /// By its name.
+    Name(String),
+}
+
 impl SchemaChange {
     /// When it is made.
     pub fn stage(&self) -> Stage {
         match self {
             Self::CreateDatabase { .. } => Stage::Create,
             Self::AddProperty(property) => property.stage().max(Stage::Properties),
-            Self::SetOptions { .. } | Self::SetNumberFormat { .. } | Self::Describe { .. } => {
-                Stage::Properties
-            }
+            Self::SetOptions { .. }
+            | Self::SetNumberFormat { .. }
+            | Self::SetPrefix { .. }
+            | Self::Describe { .. } => Stage::Properties,
+            Self::SetRollup { .. } => Stage::Computed,
             Self::ArrangeFirstView { .. } | Self::AddView { .. } => Stage::Views,
         }
     }
@@ -217,6 +263,12 @@ impl fmt::Display for SchemaChange {
             }
             Self::SetNumberFormat { name, from, to, .. } => {
                 write!(f, "show property `{name}` as {to} instead of {from}")
+            }
+            Self::SetRollup { name, function, .. } => {
+                write!(f, "set what rollup `{name}` reads and computes ({function})")
+            }
+            Self::SetPrefix { name, to, .. } => {
+                write!(f, "put `{to}` before the numbers of property `{name}`")
             }
             Self::Describe { name, .. } => write!(f, "describe property `{name}`"),
             Self::ArrangeFirstView { view: Some(view), .. } => {
@@ -335,8 +387,8 @@ impl SchemaPlan {
     /// How many requests its changes take, beyond those that found out about them.
     ///
     /// A database costs one request; its relations and whatever an existing one lacks, one together; its formulas
-    /// and rollups, one together; each view, one. A new database costs two more reads before its views: its
-    /// views (Notion makes one with it), and its schema, unless a change of it has just answered that.
+    /// and rollups, one together; each view, one. Arranging the first view costs a read of the views before it, and
+    /// a new database one of its schema, unless a change of it has just answered that.
     pub fn requests(&self) -> u64 {
         let has = |stage| self.changes.iter().any(|change| change.stage() == stage);
         let views = self
@@ -346,7 +398,9 @@ impl SchemaPlan {
             .count() as u64;
         let created = has(Stage::Create);
         let patches = u64::from(has(Stage::Properties)) + u64::from(has(Stage::Computed));
-        let reads = if created { 1 + u64::from(patches == 0) } else { 0 };
+        let arranges = |change: &SchemaChange| matches!(change, SchemaChange::ArrangeFirstView { .. });
+        let lists = u64::from(self.changes.iter().any(arranges));
+        let reads = lists + u64::from(created && patches == 0);
         u64::from(created) + patches + reads + views
     }
 }
@@ -373,6 +427,7 @@ pub fn desired(mapping: &Mapping, all: &[&Mapping], known: &Known) -> DesiredDat
                 PropertyKind::Relation { target, .. } => known.data_sources.get(target).cloned(),
                 _ => None,
             },
+            read: rollup_read(mapping, &field.kind, known),
             mirror: is_mirror(mapping, &field.property, &field.kind, all),
             ..DesiredProperty::new(&field.property, field.kind.clone())
         })
@@ -418,6 +473,21 @@ pub fn desired(mapping: &Mapping, all: &[&Mapping], known: &Known) -> DesiredDat
     }
 }
 
+/// The id of the property that a rollup reads, where it is known.
+fn rollup_read(mapping: &Mapping, kind: &PropertyKind, known: &Known) -> Option<PropertyId> {
+    let PropertyKind::Rollup {
+        relation, property, ..
+    } = kind
+    else {
+        return None;
+    };
+    let followed = mapping.fields.iter().find(|field| field.property == *relation)?;
+    let PropertyKind::Relation { target, .. } = &followed.kind else {
+        return None;
+    };
+    known.properties.get(target)?.get(property).cloned()
+}
+
 /// Whether another field's two-way relation makes this one. Where both ends declare each other, the first by
 /// entity and property name makes it.
 fn is_mirror(mapping: &Mapping, name: &str, kind: &PropertyKind, all: &[&Mapping]) -> bool {
@@ -449,8 +519,8 @@ fn is_mirror(mapping: &Mapping, name: &str, kind: &PropertyKind, all: &[&Mapping
 
 /// What is missing of a desired database.
 ///
-/// `None` for a database that does not exist. `views` are those of an existing one; only its names matter. Its
-/// own result applied, another diff finds nothing.
+/// `None` for a database that does not exist. `views` are those of an existing one. Its own result applied, another
+/// diff finds nothing.
 pub fn diff(
     desired: &DesiredDatabase,
     existing: Option<&DataSourceSchema>,
@@ -463,19 +533,62 @@ pub fn diff(
             for property in &desired.properties {
                 compare(desired, property, schema, &mut plan);
             }
-            for view in &desired.views {
-                if !views.iter().any(|present| present.name == view.name) {
-                    let columns = columns(desired, view.show.as_deref());
-                    plan.changes.push(SchemaChange::AddView {
-                        view: view.clone(),
-                        columns,
-                    });
-                }
-            }
+            add_views(desired, views, None, &mut plan);
         }
     }
     plan.changes.sort_by_key(SchemaChange::stage);
     plan
+}
+
+/// As [`diff`], for a database that a run of ours made and that it may not have finished.
+///
+/// Of its views, the one that Notion made with it is the first, and still to be arranged unless it has its name and
+/// columns already; a run arranges it before it adds others.
+pub fn diff_unfinished(
+    desired: &DesiredDatabase,
+    schema: &DataSourceSchema,
+    views: &[ViewSchema],
+) -> SchemaPlan {
+    let mut plan = diff(desired, Some(schema), views);
+    let [only] = views else {
+        return plan;
+    };
+    let first = first_table(desired);
+    let shown = columns(desired, first.and_then(|view| view.show.as_deref()));
+    let ids = shown
+        .iter()
+        .filter_map(|name| desired.properties.iter().find(|property| property.name == *name))
+        .filter_map(|property| find(property, schema))
+        .map(|property| &property.id);
+    let named = first.is_none_or(|view| view.name == only.name);
+    if named && ids.eq(&only.columns) {
+        return plan;
+    }
+    plan.changes.retain(|change| change.stage() != Stage::Views);
+    plan.changes.push(SchemaChange::ArrangeFirstView {
+        view: first.cloned(),
+        columns: shown,
+    });
+    add_views(desired, views, first, &mut plan);
+    plan
+}
+
+/// Adds the views that are missing, but for the one that another becomes.
+fn add_views(desired: &DesiredDatabase, views: &[ViewSchema], first: Option<&View>, plan: &mut SchemaPlan) {
+    for view in &desired.views {
+        let is_first = first.is_some_and(|first| first.name == view.name);
+        if !is_first && !views.iter().any(|present| present.name == view.name) {
+            plan.changes.push(SchemaChange::AddView {
+                view: view.clone(),
+                columns: columns(desired, view.show.as_deref()),
+            });
+        }
+    }
+}
+
+/// The view that the one becomes that Notion makes with a database.
+fn first_table(desired: &DesiredDatabase) -> Option<&View> {
+    desired.views.iter().find(|view| view.kind == ViewKind::Table)
 }
 
 fn create(desired: &DesiredDatabase, plan: &mut SchemaPlan) {
@@ -497,22 +610,12 @@ fn create(desired: &DesiredDatabase, plan: &mut SchemaPlan) {
     });
     let made_by_us = later.into_iter().filter(|property| !property.mirror);
     plan.changes.extend(made_by_us.map(SchemaChange::AddProperty));
-    let first_table = desired.views.iter().position(|view| view.kind == ViewKind::Table);
-    let first_view = first_table.map(|at| desired.views[at].clone());
-    let shown = first_view.as_ref().and_then(|view| view.show.clone());
+    let first = first_table(desired);
     plan.changes.push(SchemaChange::ArrangeFirstView {
-        view: first_view,
-        columns: columns(desired, shown.as_deref()),
+        view: first.cloned(),
+        columns: columns(desired, first.and_then(|view| view.show.as_deref())),
     });
-    for (at, view) in desired.views.iter().enumerate() {
-        if Some(at) != first_table {
-            let columns = columns(desired, view.show.as_deref());
-            plan.changes.push(SchemaChange::AddView {
-                view: view.clone(),
-                columns,
-            });
-        }
-    }
+    add_views(desired, &[], first, plan);
 }
 
 fn columns(desired: &DesiredDatabase, show: Option<&[String]>) -> Vec<String> {
@@ -604,7 +707,7 @@ fn compare(
         return;
     }
     plan.matched.insert(property.name.clone(), found.id.clone());
-    settings(desired, property, found, plan);
+    settings(desired, property, found, schema, plan);
 }
 
 /// Compares what two properties of one type are set to.
@@ -612,13 +715,16 @@ fn settings(
     desired: &DesiredDatabase,
     property: &DesiredProperty,
     found: &PropertySchema,
+    schema: &DataSourceSchema,
     plan: &mut SchemaPlan,
 ) {
     let name = &found.name;
-    let description = property
+    let new_description = property
         .description
         .as_ref()
         .filter(|wanted| found.description.as_ref() != Some(*wanted));
+    // What it has is repeated with every change, so that no change can clear it.
+    let description = new_description.or(found.description.as_ref()).cloned();
     match (&property.kind, &found.config) {
         (
             PropertyKind::Options {
@@ -628,26 +734,14 @@ fn settings(
             },
             PropertyConfig::Options { options: present, .. },
         ) => {
+            tell_colors(name, options, present, plan);
             let missing = |choice: &&OptionChoice| {
                 let lower = choice.name.to_lowercase();
                 // Option names are unique without regard to case.
                 !present.iter().any(|option| option.name.to_lowercase() == lower)
             };
             let add: Vec<OptionChoice> = options.iter().filter(missing).cloned().collect();
-            for choice in options {
-                let color = |option: &&OptionSchema| {
-                    option.name == choice.name
-                        && choice.color.as_ref().is_some_and(|color| color != &option.color)
-                };
-                if let Some(option) = present.iter().find(color) {
-                    // Notion answers 200 to a new colour of an existing option, and keeps the old one.
-                    plan.differences.push(format!(
-                        "option `{}` of property `{name}` is {} in Notion; its colour can only be changed there",
-                        option.name, option.color
-                    ));
-                }
-            }
-            if add.is_empty() && description.is_none() {
+            if add.is_empty() && new_description.is_none() {
                 return;
             }
             if too_many(desired, property, present.len() + add.len(), plan) {
@@ -657,10 +751,11 @@ fn settings(
                 property: found.id.clone(),
                 name: name.clone(),
                 property_type: *property_type,
-                description: description.or(found.description.as_ref()).cloned(),
+                description,
                 keep: present.clone(),
                 add,
             });
+            return;
         }
         // `number` is what a mapping that says nothing says: a format that people chose stays.
         (PropertyKind::Number { format }, PropertyConfig::Number { format: present })
@@ -671,31 +766,124 @@ fn settings(
                 name: name.clone(),
                 from: present.clone(),
                 to: format.clone(),
+                description,
             });
+            return;
         }
-        (PropertyKind::Plain(property_type), _) => {
-            if let Some(description) = description {
-                plan.changes.push(SchemaChange::Describe {
-                    property: found.id.clone(),
-                    name: name.clone(),
-                    property_type: *property_type,
-                    description: description.clone(),
-                });
+        (PropertyKind::UniqueId { prefix: Some(prefix) }, PropertyConfig::UniqueId { prefix: present })
+            // Whether Notion keeps the case of a prefix is not known.
+            if !present.as_ref().is_some_and(|present| present.eq_ignore_ascii_case(prefix)) =>
+        {
+            plan.changes.push(SchemaChange::SetPrefix {
+                property: found.id.clone(),
+                name: name.clone(),
+                to: prefix.clone(),
+                description,
+            });
+            return;
+        }
+        (PropertyKind::Rollup { .. }, PropertyConfig::Rollup { .. }) => {
+            if let Some(change) = rollup_change(desired, property, found, schema, description) {
+                plan.changes.push(change);
+                return;
             }
         }
-        (
-            PropertyKind::Rollup { function, .. },
-            PropertyConfig::Rollup {
-                function: present, ..
-            },
-        ) if function != present => {
+        (PropertyKind::Formula { expression }, PropertyConfig::Formula { expression: present })
+            if formula::spelled(expression, schema) != formula::spelled(present, schema) =>
+        {
+            // Notion prints formulas in a spelling of its own: one sent whenever it differs might be sent for ever.
             plan.differences.push(format!(
-                "rollup `{name}` computes {present} in Notion, {function} in the mapping"
+                "formula `{name}` has another expression in Notion than in the mapping; change it in Notion"
             ));
         }
-        // Notion prints formulas in its own spelling, so that equal ones cannot be told from changed ones.
         _ => {}
     }
+    let Some(description) = new_description else {
+        return;
+    };
+    if matches!(
+        found.config,
+        PropertyConfig::Relation { .. } | PropertyConfig::Formula { .. }
+    ) {
+        // Their settings cannot be repeated as they are: a relation could get a second mirror, a formula lose its text.
+        plan.differences.push(format!(
+            "the description of property `{name}` differs; that of a {} can only be changed in Notion",
+            found.type_name
+        ));
+        return;
+    }
+    plan.changes.push(SchemaChange::Describe {
+        property: found.id.clone(),
+        name: name.clone(),
+        property_type: property.kind.property_type(),
+        settings: found.config.clone(),
+        description: description.clone(),
+    });
+}
+
+/// Tells the options that have another colour in Notion.
+fn tell_colors(name: &str, options: &[OptionChoice], present: &[OptionSchema], plan: &mut SchemaPlan) {
+    for choice in options {
+        let differs = |option: &&OptionSchema| {
+            option.name == choice.name && choice.color.as_ref().is_some_and(|color| color != &option.color)
+        };
+        if let Some(option) = present.iter().find(differs) {
+            // Notion answers 200 to a new colour of an existing option, and keeps the old one.
+            plan.differences.push(format!(
+                "option `{}` of property `{name}` is {} in Notion; its colour can only be changed there",
+                option.name, option.color
+            ));
+        }
+    }
+}
+
+/// What makes a rollup follow, read and compute what the mapping says; `None` where it does.
+fn rollup_change(
+    desired: &DesiredDatabase,
+    property: &DesiredProperty,
+    found: &PropertySchema,
+    schema: &DataSourceSchema,
+    description: Option<String>,
+) -> Option<SchemaChange> {
+    let (
+        PropertyKind::Rollup {
+            relation,
+            property: read_name,
+            function,
+        },
+        PropertyConfig::Rollup {
+            relation: present_relation,
+            property: present_read,
+            property_name,
+            function: present_function,
+        },
+    ) = (&property.kind, &found.config)
+    else {
+        return None;
+    };
+    // A relation that is missing too is made in this run; the rollup is compared in the next.
+    let followed = desired.properties.iter().find(|other| other.name == *relation)?;
+    let relation = &find(followed, schema)?.id;
+    let reads_it = match &property.read {
+        Some(read) => read == present_read,
+        // An answer that does not name it cannot be compared.
+        None => property_name.is_empty() || read_name == property_name,
+    };
+    if relation == present_relation && reads_it && function == present_function {
+        return None;
+    }
+    let read = match &property.read {
+        Some(read) => RollupRead::Id(read.clone()),
+        None => RollupRead::Name(read_name.clone()),
+    };
+    Some(SchemaChange::SetRollup {
+        property: found.id.clone(),
+        name: found.name.clone(),
+        relation: relation.clone(),
+        read,
+        function: function.clone(),
+        description,
+    })
 }
 
 #[cfg(test)]

@@ -240,6 +240,9 @@ pub struct PlanReport {
     pub minutes: f64,
     /// Properties, databases and views to add or change.
     pub schema_changes: Vec<SchemaChangeReport>,
+    /// What differs between mappings and databases and can only be changed in Notion.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schema_differences: Vec<SchemaDifference>,
     /// What happens to records, in the order it would be applied.
     pub operations: Vec<OperationReport>,
     /// Guards that would stop it.
@@ -256,6 +259,15 @@ pub struct SchemaChangeReport {
     /// The property, view or database.
     pub name: String,
     /// What would be done.
+    pub message: String,
+}
+
+/// A difference between a mapping and its database that is left alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SchemaDifference {
+    /// The entity.
+    pub entity: String,
+    /// What differs, as a sentence.
     pub message: String,
 }
 

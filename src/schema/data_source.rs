@@ -90,6 +90,8 @@ pub enum PropertyConfig {
         relation: PropertyId,
         /// The property it reads there.
         property: PropertyId,
+        /// The present name of that property, which is in another data source.
+        property_name: String,
         /// How it combines the values.
         function: String,
     },
@@ -133,4 +135,7 @@ pub struct ViewSchema {
     pub name: String,
     /// Notion's name for the kind of view, such as `table`.
     pub kind: String,
+    /// The properties it shows, in order; empty where it does not say.
+    #[serde(default)]
+    pub columns: Vec<PropertyId>,
 }

@@ -315,7 +315,13 @@ async fn answer(
     if manner == Manner::Dropped {
         sever.cut();
     }
-    render(answer, manner == Manner::Truncated)
+    let mut response = render(answer, manner == Manner::Truncated);
+    // The workspace's time when the answer leaves, not this machine's: clients measure Notion's clock by it.
+    let date = lock(&service).clock.now().http_date();
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
 }
 
 fn exchange_of(request: &HttpRequest) -> Exchange {

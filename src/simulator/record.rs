@@ -53,7 +53,7 @@ impl Exchange {
 pub enum Recording {
     /// Only counts.
     Nothing,
-    /// The last ones, and no more than 32 MiB of bodies.
+    /// The last ones, and no more than 32 MiB of them.
     Last(usize),
     /// All, whatever memory they take.
     Everything,
@@ -66,8 +66,21 @@ impl Default for Recording {
     }
 }
 
-/// Bodies kept by [`Recording::Last`]; a thousand batches of a hundred pages would be several times as much.
+/// Bytes kept by [`Recording::Last`]; a thousand batches of a hundred pages would be several times as much.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
+
+/// The bytes that an exchange takes, but for a few of fixed size.
+fn size(exchange: &Exchange) -> usize {
+    let headers = exchange
+        .headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len());
+    exchange.request_body.len()
+        + exchange.response_body.len()
+        + exchange.path.len()
+        + exchange.query.len()
+        + headers.sum::<usize>()
+}
 
 /// The exchanges kept, and counts of all.
 #[derive(Debug, Default)]
@@ -100,7 +113,6 @@ impl Recorder {
         match self.recording {
             Recording::Nothing => return,
             Recording::Last(most) => {
-                let size = |exchange: &Exchange| exchange.request_body.len() + exchange.response_body.len();
                 self.bytes += size(&exchange);
                 while self.exchanges.len() >= most || self.bytes > MOST_BYTES {
                     let Some(oldest) = self.exchanges.pop_front() else {

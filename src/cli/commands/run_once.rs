@@ -242,6 +242,7 @@ pub(crate) async fn plan(project: &Project, name: &str, request: &Request) -> Re
     let known = session.known().await?;
     let surveyed = session.survey(&known, &request.entities).await?;
     let changes = view::schema_changes(&surveyed);
+    let differences = view::schema_differences(&surveyed);
     // What was set up is planned as the engine will see it; for the rest every row gets a page.
     let mut schemas = BTreeMap::new();
     let mut to_make = Vec::new();
@@ -273,7 +274,10 @@ pub(crate) async fn plan(project: &Project, name: &str, request: &Request) -> Re
     let digest = session.mappings_digest();
     session.close().await;
     let rate = session.profile.notion.requests_per_minute;
-    let report = plan.report(name, rate, changes, refusals);
+    let report = PlanReport {
+        schema_differences: differences,
+        ..plan.report(name, rate, changes, refusals)
+    };
     Ok(Planned {
         report,
         saved: SavedPlan::of(plan, name, &digest),
@@ -334,13 +338,19 @@ impl Setup {
         name: &str,
         say: impl Fn(std::fmt::Arguments<'_>),
     ) -> Result<ProfileReport, Failure> {
-        let session = Session::open(project, name).await?;
+        let session = Session::open_to_set_up(project, name).await?;
         let started = session.now();
         let before = session.client.usage();
         let made = session.set_up().await?;
         for set_up in &made {
             for change in &set_up.changes {
                 say(format_args!("{name}: {}: {change}", set_up.entity));
+            }
+            for difference in &set_up.plan.differences {
+                say(format_args!(
+                    "{name}: {}: left alone: {difference}",
+                    set_up.entity
+                ));
             }
         }
         let known = session.known().await?;

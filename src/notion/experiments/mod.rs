@@ -3,8 +3,8 @@
 //! The list is section 13 of the sync semantics and the unverified points of the fact sheet. Everything happens in
 //! scratch databases under the given page, which end in the trash. `examples/live-notion.rs` runs it; CI does not.
 //!
-//! What is asked of values is in [`values`], of schemas in [`schemas`], of stamps in [`stamps`], of rows that move,
-//! leave or are looked for in [`rows`], and of slowness in [`limits`].
+//! What is asked of values is in `values`, of schemas in `schemas`, of stamps in `stamps`, of rows that move, leave or are
+//! looked for in `rows`, and of slowness and the budget in `limits`.
 
 mod lab;
 mod limits;

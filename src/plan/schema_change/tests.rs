@@ -106,6 +106,7 @@ fn both_views() -> Vec<ViewSchema> {
             id: name.to_owned(),
             name: name.to_owned(),
             kind: "table".to_owned(),
+            columns: Vec::new(),
         })
         .to_vec()
 }
@@ -313,4 +314,200 @@ fn a_format_that_people_chose_stays_unless_the_mapping_names_one() {
         &both_views(),
     );
     assert_eq!(texts(&named), ["show property `Cost` as dollar instead of euro"]);
+}
+
+fn described(mut property: DesiredProperty) -> DesiredProperty {
+    property.description = Some("new".to_owned());
+    property
+}
+
+/// A description of every type is sent with what the property is set to, or told.
+#[test]
+fn a_new_description_is_sent_with_the_settings_or_told() {
+    let rollup = PropertyKind::Rollup {
+        relation: "Project".to_owned(),
+        property: "Cost".to_owned(),
+        function: "sum".to_owned(),
+    };
+    let present_rollup = PropertyConfig::Rollup {
+        relation: PropertyId::from("Project"),
+        property: PropertyId::from("c"),
+        property_name: "Cost".to_owned(),
+        function: "sum".to_owned(),
+    };
+    let number = PropertyConfig::Number {
+        format: "euro".to_owned(),
+    };
+    let prefix = PropertyConfig::UniqueId {
+        prefix: Some("ST".to_owned()),
+    };
+    let cases: Vec<(DesiredProperty, &str, PropertyConfig)> = vec![
+        (plain("Due", PropertyType::Date), "date", PropertyConfig::Plain),
+        (
+            property(
+                "Price",
+                PropertyKind::Number {
+                    format: "number".to_owned(),
+                },
+            ),
+            "number",
+            number,
+        ),
+        (
+            property("No", PropertyKind::UniqueId { prefix: None }),
+            "unique_id",
+            prefix,
+        ),
+        (property("Total", rollup), "rollup", present_rollup),
+    ];
+    for (wanted, type_name, config) in cases {
+        let name = wanted.name.clone();
+        let found = schema(vec![
+            present("Project", "Project", "relation", relation_config()),
+            present(&name, &name, type_name, config.clone()),
+        ]);
+        let wanted = database(vec![relation("Project", "projects"), described(wanted)]);
+        let plan = diff(&wanted, Some(&found), &both_views());
+        let [SchemaChange::Describe { settings, .. }] = &plan.changes[..] else {
+            panic!("{name}: {:?}", plan.changes)
+        };
+        assert_eq!(*settings, config, "{name}: what it has is repeated");
+    }
+    let formula = PropertyKind::Formula {
+        expression: "1 + 1".to_owned(),
+    };
+    for (wanted, type_name, config) in [
+        (relation("Project", "projects"), "relation", relation_config()),
+        (
+            property("Two", formula),
+            "formula",
+            PropertyConfig::Formula {
+                expression: "1+1".to_owned(),
+            },
+        ),
+    ] {
+        let found = schema(vec![present("x", &wanted.name, type_name, config)]);
+        let plan = diff(&database(vec![described(wanted)]), Some(&found), &both_views());
+        assert_eq!(plan.changes, []);
+        assert_eq!(plan.differences.len(), 1, "{:?}", plan.differences);
+        assert!(plan.differences[0].contains("description"));
+    }
+}
+
+fn relation_config() -> PropertyConfig {
+    PropertyConfig::Relation {
+        data_source_id: DataSourceId::from("d2"),
+        dual: None,
+    }
+}
+
+#[test]
+fn another_expression_is_told_and_another_spelling_is_not() {
+    let wanted = |expression: &str| {
+        let kind = PropertyKind::Formula {
+            expression: expression.to_owned(),
+        };
+        database(vec![property("Two", kind)])
+    };
+    let found = schema(vec![present(
+        "x",
+        "Two",
+        "formula",
+        PropertyConfig::Formula {
+            expression: "1+1".to_owned(),
+        },
+    )]);
+    let same = diff(&wanted("1 + 1"), Some(&found), &both_views());
+    assert_eq!((same.changes, same.differences), (vec![], vec![]));
+    let other = diff(&wanted("1 + 2"), Some(&found), &both_views());
+    assert_eq!(other.changes, []);
+    assert_eq!(other.differences.len(), 1);
+}
+
+#[test]
+fn a_rollup_follows_what_the_mapping_says_and_properties_by_their_ids() {
+    let wanted = |function: &str, read: Option<&str>| {
+        let kind = PropertyKind::Rollup {
+            relation: "Project".to_owned(),
+            property: "Cost".to_owned(),
+            function: function.to_owned(),
+        };
+        let rollup = DesiredProperty {
+            read: read.map(PropertyId::from),
+            ..property("Total", kind)
+        };
+        database(vec![relation("Project", "projects"), rollup])
+    };
+    let config = PropertyConfig::Rollup {
+        relation: PropertyId::from("p"),
+        property: PropertyId::from("c"),
+        property_name: "Price".to_owned(),
+        function: "sum".to_owned(),
+    };
+    let found = schema(vec![
+        present("p", "Project", "relation", relation_config()),
+        present("t", "Total", "rollup", config),
+    ]);
+    // A person renamed `Cost` to `Price`; its id is known from the run before.
+    let known = diff(&wanted("sum", Some("c")), Some(&found), &both_views());
+    assert_eq!(known.changes, []);
+    for (function, read, sent) in [
+        ("max", Some("c"), RollupRead::Id(PropertyId::from("c"))),
+        ("sum", Some("d"), RollupRead::Id(PropertyId::from("d"))),
+        ("sum", None, RollupRead::Name("Cost".to_owned())),
+    ] {
+        let plan = diff(&wanted(function, read), Some(&found), &both_views());
+        let [SchemaChange::SetRollup { relation, read, .. }] = &plan.changes[..] else {
+            panic!("{:?}", plan.changes)
+        };
+        assert_eq!((relation.as_str(), read), ("p", &sent));
+        assert_eq!(plan.changes[0].stage(), Stage::Computed);
+    }
+}
+
+#[test]
+fn a_prefix_that_the_mapping_names_is_set() {
+    let wanted = |prefix: Option<&str>| {
+        let prefix = prefix.map(str::to_owned);
+        database(vec![property("No", PropertyKind::UniqueId { prefix })])
+    };
+    let config = PropertyConfig::UniqueId {
+        prefix: Some("ST".to_owned()),
+    };
+    let found = schema(vec![present("n", "No", "unique_id", config)]);
+    for unchanged in [None, Some("ST"), Some("st")] {
+        let plan = diff(&wanted(unchanged), Some(&found), &both_views());
+        assert_eq!(plan.changes, [], "{unchanged:?}");
+    }
+    let plan = diff(&wanted(Some("TM")), Some(&found), &both_views());
+    assert_eq!(texts(&plan), ["put `TM` before the numbers of property `No`"]);
+}
+
+#[test]
+fn an_unfinished_database_gets_its_first_view_arranged_once() {
+    let wanted = database(vec![plain("Due", PropertyType::Date)]);
+    let found = schema(vec![present("d", "Due", "date", PropertyConfig::Plain)]);
+    let first = |name: &str, columns: &[&str]| ViewSchema {
+        id: "v".to_owned(),
+        name: name.to_owned(),
+        kind: "table".to_owned(),
+        columns: columns.iter().map(|id| PropertyId::from(*id)).collect(),
+    };
+    let untouched = diff_unfinished(&wanted, &found, &[first("Default view", &[])]);
+    assert_eq!(
+        texts(&untouched),
+        ["arrange the first view as `All`", "add view `By status` (board)"]
+    );
+    // A read of the views, and one request for each.
+    assert_eq!(untouched.requests(), 3);
+    let arranged = diff_unfinished(&wanted, &found, &[first("All", &["title", "d"])]);
+    assert_eq!(texts(&arranged), ["add view `By status` (board)"]);
+    let done = diff_unfinished(&wanted, &found, &both_views());
+    assert_eq!(done.changes, []);
+    let mut silent = wanted.clone();
+    silent.views.clear();
+    let columns = diff_unfinished(&silent, &found, &[first("Default view", &["d", "title"])]);
+    assert_eq!(texts(&columns), ["arrange the columns of the first view"]);
+    let done = diff_unfinished(&silent, &found, &[first("Default view", &["title", "d"])]);
+    assert_eq!(done.changes, []);
 }

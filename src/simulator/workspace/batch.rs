@@ -1,12 +1,11 @@
 //! The paging of every list (fact sheet, 2.2).
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::Request;
 use super::body::Body;
+use super::digest;
 use super::refusal::{Answered, Refusal};
 
 pub(super) const MAX_BATCH: usize = 100;
@@ -68,11 +67,9 @@ impl Cursor {
     }
 }
 
-/// Tells lists apart.
-pub(super) fn fingerprint(list: impl Hash) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    list.hash(&mut hasher);
-    (hasher.finish() >> 16) as u32
+/// Tells lists apart: `list` says which one it is, with everything that was asked of it.
+pub(super) fn fingerprint(list: &str) -> u32 {
+    (digest::number(list) >> 32) as u32
 }
 
 impl Batch {
@@ -129,7 +126,7 @@ impl Batch {
     }
 
     /// The part of a list in memory; `list` tells lists apart.
-    pub(super) fn cut<T: Clone>(&self, elements: &[T], list: impl Hash) -> Answered<Cut<T>> {
+    pub(super) fn cut<T: Clone>(&self, elements: &[T], list: &str) -> Answered<Cut<T>> {
         let list = fingerprint(list);
         let start = self
             .start(list)?

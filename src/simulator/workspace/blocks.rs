@@ -53,7 +53,19 @@ impl Workspace {
         if count > MAX_BLOCKS {
             return Err(body.refuse(&format!("≤ `{MAX_BLOCKS}` blocks in all")));
         }
+        self.room_for_blocks(count)?;
         Ok(blocks)
+    }
+
+    /// Refuses more blocks than the workspace may hold, as a free plan does (fact sheet, 5.3).
+    pub(super) fn room_for_blocks(&self, count: usize) -> Answered<()> {
+        if self.blocks.len() + count <= self.limits.blocks {
+            return Ok(());
+        }
+        let mut refusal = Refusal::restricted();
+        refusal.message = "The workspace has reached its block limit.".to_owned();
+        refusal.additional = json!({"block_limit": "block_creation"}).as_object().cloned();
+        Err(refusal)
     }
 
     fn check_level(&self, body: &Body<'_>, depth: usize, count: &mut usize) -> Answered<Vec<NewBlock>> {
@@ -276,8 +288,18 @@ impl Workspace {
     /// Erases a page's text; pages and databases on it are things of their own, and stay.
     pub(super) fn erase_blocks(&mut self, page: Uuid, author: Uuid) {
         let children = self.pages.get(&page).map(|page| page.children.clone());
-        let mut kept = children.unwrap_or_default();
-        kept.retain(|child| !self.blocks.contains_key(child));
+        let (mut erased, kept): (Vec<Uuid>, Vec<Uuid>) = children
+            .unwrap_or_default()
+            .into_iter()
+            .partition(|child| self.blocks.contains_key(child));
+        while let Some(id) = erased.pop() {
+            erased.extend(
+                self.blocks
+                    .remove(&id)
+                    .map(|block| block.children)
+                    .unwrap_or_default(),
+            );
+        }
         self.edit_page(page, author, |page| page.children = kept);
     }
 
@@ -360,7 +382,7 @@ impl Workspace {
             .collect();
         Ok(list_json(
             "block",
-            Batch::of_query(request)?.cut(&blocks, ("children", id))?,
+            Batch::of_query(request)?.cut(&blocks, &format!("children {id}"))?,
         ))
     }
 

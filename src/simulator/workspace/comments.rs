@@ -142,7 +142,7 @@ impl Workspace {
             .collect();
         Ok(list_json(
             "comment",
-            Batch::of_query(request)?.cut(&comments, ("comments", wanted))?,
+            Batch::of_query(request)?.cut(&comments, &format!("comments {wanted}"))?,
         ))
     }
 

@@ -136,7 +136,7 @@ impl Workspace {
             .filter(|template| wanted.as_ref().is_none_or(|name| template.name.to_lowercase().contains(name)))
             .map(|template| json!({"id": template.id, "name": template.name, "is_default": template.is_default}))
             .collect();
-        let cut = Batch::of_query(request)?.cut(&templates, ("templates", id))?;
+        let cut = Batch::of_query(request)?.cut(&templates, &format!("templates {id}"))?;
         Ok(
             json!({"templates": cut.results, "has_more": cut.next_cursor.is_some(), "next_cursor": cut.next_cursor}),
         )

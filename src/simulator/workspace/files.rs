@@ -57,9 +57,12 @@ impl Workspace {
             }
             _ => None,
         };
+        self.make_room_for_upload()?;
         let id = self.seed.uuid();
+        self.last_sequence += 1;
         let mut upload = Upload {
             id,
+            sequence: self.last_sequence,
             stamps: self.stamps(caller.bot),
             filename: filename.map(str::to_owned),
             content_type: content_type.map(str::to_owned),
@@ -82,6 +85,23 @@ impl Workspace {
         self.uploads.insert(id, upload);
         self.emit("file_upload.created", ("file_upload", id), caller.bot, json!({}));
         self.get_upload(caller, id)
+    }
+
+    /// Forgets the oldest uploads that are not attached, where there are too many.
+    ///
+    /// The real Notion has no such limit; the simulator's memory has.
+    fn make_room_for_upload(&mut self) -> Answered<()> {
+        while self.uploads.len() >= self.limits.uploads {
+            let loose = self.uploads.values().filter(|upload| upload.expires.is_some());
+            let Some(oldest) = loose.min_by_key(|upload| upload.sequence).map(|upload| upload.id) else {
+                let limit = self.limits.uploads;
+                return Err(Refusal::validation(format!(
+                    "The simulator keeps {limit} file uploads, and all of them are attached."
+                )));
+            };
+            self.uploads.remove(&oldest);
+        }
+        Ok(())
     }
 
     fn upload(&self, caller: Caller, id: Uuid) -> Answered<&Upload> {
@@ -135,13 +155,17 @@ impl Workspace {
             .values()
             .filter(|upload| upload.stamps.creator == caller.bot);
         let status = request.query_value("status");
+        // Most recent first (reference/list-file-uploads).
+        let mut own: Vec<&Upload> = own.collect();
+        own.sort_unstable_by_key(|upload| std::cmp::Reverse(upload.sequence));
         let uploads: Vec<Json> = own
+            .into_iter()
             .map(|upload| self.upload_json(upload))
             .filter(|upload| status.is_none_or(|status| upload["status"] == status))
             .collect();
         Ok(list_json(
             "file_upload",
-            Batch::of_query(request)?.cut(&uploads, ("uploads", caller.bot))?,
+            Batch::of_query(request)?.cut(&uploads, &format!("uploads {} {status:?}", caller.bot))?,
         ))
     }
 
@@ -184,6 +208,14 @@ impl Workspace {
                 ));
             }
         };
+        let kept = self.uploads.values().flat_map(|upload| upload.received.values());
+        let kept: usize = kept.map(Vec::len).sum();
+        if kept + part.bytes.len() > self.limits.upload_bytes {
+            let limit = self.limits.upload_bytes;
+            return Err(Refusal::validation(format!(
+                "The simulator keeps {limit} bytes of files at the most."
+            )));
+        }
         let now = self.now.floored();
         if let Some(upload) = self.uploads.get_mut(&id) {
             upload.received.insert(number, part.bytes.clone());

@@ -114,8 +114,10 @@ impl Workspace {
             "replace_content" => markdown = inner.need("new_str")?.text(usize::MAX)?.to_owned(),
             _ => return Err(inner.refuse("not present: the simulator does not know content ranges")),
         }
+        let blocks = blocks_of(&markdown);
+        self.room_for_blocks(blocks.len())?;
         self.erase_blocks(id, caller.bot);
-        self.add_blocks(Parent::Page(id), blocks_of(&markdown), None, caller.bot);
+        self.add_blocks(Parent::Page(id), blocks, None, caller.bot);
         self.emit(
             "page.content_updated",
             ("page", id),

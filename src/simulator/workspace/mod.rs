@@ -9,6 +9,7 @@ mod body;
 mod comments;
 mod data_sources;
 mod databases;
+mod digest;
 mod endpoint;
 mod files;
 mod filter;
@@ -315,7 +316,7 @@ impl Workspace {
         values: BTreeMap<schema::PropertyId, Value>,
     ) {
         self.last_sequence += 1;
-        self.kept_order = None;
+        self.touch_order(id);
         let mut page = Page {
             id,
             sequence: self.last_sequence,
@@ -355,7 +356,7 @@ impl Workspace {
 
     /// As [`Self::edit_page`], without moving the stamps.
     fn rewrite_page(&mut self, id: Uuid, change: impl FnOnce(&mut Page)) {
-        self.kept_order = None;
+        self.touch_order(id);
         let Some(page) = self.pages.get(&id) else { return };
         let before = (!self.index_lag.is_zero()).then(|| page.clone());
         if before.is_some() {

@@ -36,6 +36,14 @@ impl Moment {
         self.utc().format(&format).unwrap_or_default()
     }
 
+    /// As the `Date` of an HTTP answer: whole seconds, `Fri, 04 Sep 2026 14:30:00 GMT` (RFC 9110, 5.6.7).
+    pub(crate) fn http_date(self) -> String {
+        let format = format_description!(
+            "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+        );
+        self.utc().format(&format).unwrap_or_default()
+    }
+
     /// This moment and a length of time after it.
     #[must_use]
     pub fn after(self, length: Duration) -> Self {

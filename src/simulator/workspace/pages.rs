@@ -50,7 +50,11 @@ impl Workspace {
         }
         let blocks = match (&children, markdown) {
             (Some(children), _) => self.check_blocks(children)?,
-            (None, Some(markdown)) => super::markdown::blocks_of(markdown),
+            (None, Some(markdown)) => {
+                let blocks = super::markdown::blocks_of(markdown);
+                self.room_for_blocks(blocks.len())?;
+                blocks
+            }
             (None, None) => Vec::new(),
         };
         let values = match parent {

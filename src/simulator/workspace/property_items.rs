@@ -69,7 +69,8 @@ impl Workspace {
                 return Ok(rollup_list(&property.id, &inner));
             }
         };
-        let Cut { results, next_cursor } = batch.cut(&elements, page.sequence)?;
+        let Cut { results, next_cursor } =
+            batch.cut(&elements, &format!("property {} {}", page.id, property.id))?;
         let results: Vec<Json> = results
             .into_iter()
             .map(|element| json!({"object": "property_item", "id": &*property.id, "type": kind, kind: element}))

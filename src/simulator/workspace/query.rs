@@ -17,13 +17,13 @@ use super::value::Value;
 use super::{Caller, Moment, Parent, Request, Workspace};
 
 /// One criterion of an order.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug)]
 struct Sort {
     by: Key,
     descending: bool,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Key {
     Created,
     Edited,
@@ -43,6 +43,9 @@ struct Found {
     incomplete: bool,
 }
 
+/// A row in an order: what it is sorted by, then its place among those that are made.
+type Row = (Vec<Option<SortKey>>, Place);
+
 /// What the last sorted query found, kept for the batch after it. Whatever could change it forgets it.
 #[derive(Debug)]
 pub(super) struct KeptOrder {
@@ -50,8 +53,13 @@ pub(super) struct KeptOrder {
     connection: usize,
     /// Filters such as `past_week` change with the day, counted in UTC.
     day: i64,
-    pages: Vec<Uuid>,
+    rows: Vec<Row>,
+    /// Pages changed since, to be put in their new places; `None` where one change may move other rows too.
+    changed: Option<BTreeSet<Uuid>>,
 }
+
+/// So many changed pages are put in their places one by one; beyond, sorting anew is as good.
+const MOST_CHANGED: usize = 1000;
 
 impl Workspace {
     pub(super) fn query_data_source(
@@ -103,8 +111,8 @@ impl Workspace {
                 );
             }
         }
-        let told = body.value.get("filter").map(Json::to_string);
-        let list = fingerprint((id, told, &sorts, archived));
+        let told = ["filter", "sorts"].map(|key| body.value.get(key).map(Json::to_string));
+        let list = fingerprint(&format!("query {id} {archived} {told:?}"));
         if let Some((property, _)) = filter.as_ref().and_then(Filter::equality) {
             self.look_up_by(id, property);
         }
@@ -138,21 +146,23 @@ impl Workspace {
             match query.natural_order(self).filter(|_| !shuffled) {
                 Some(order) => query.in_order(self, order),
                 None => {
-                    let pages = match kept {
-                        Some(kept) => kept.pages,
+                    let rows = match kept {
+                        Some(kept) => query.brought_up_to_date(self, kept),
                         None if shuffled => {
-                            let mut pages: Vec<Uuid> = query.rows(self).iter().map(|page| page.id).collect();
-                            pages.sort_unstable();
-                            pages
+                            let rows = query.rows(self).into_iter();
+                            let mut rows: Vec<Row> = rows.map(|page| (Vec::new(), page.place())).collect();
+                            rows.sort_unstable_by_key(|(_, place)| place.2);
+                            rows
                         }
                         None => query.sorted(self),
                     };
-                    let found = query.cut(self, &pages);
+                    let found = query.cut(self, &rows);
                     keep = (found.next.is_some() && !shuffled).then(|| KeptOrder {
                         list,
                         connection: caller.connection,
                         day: self.day(),
-                        pages,
+                        rows,
+                        changed: query.knows_its_own().then(BTreeSet::new),
                     });
                     found
                 }
@@ -210,9 +220,26 @@ impl Workspace {
             start: None,
             size: MAX_BATCH,
         };
-        let mut pages = query.sorted(self);
-        pages.truncate(self.limits.query_results);
-        Ok(pages)
+        let rows = query.sorted(self).into_iter();
+        Ok(rows
+            .take(self.limits.query_results)
+            .map(|(_, place)| place.2)
+            .collect())
+    }
+
+    /// Tells the order that is kept for a next batch that a page was made or changed.
+    pub(super) fn touch_order(&mut self, page: Uuid) {
+        let Some(kept) = &mut self.kept_order else {
+            return;
+        };
+        let room = |changed: &&mut BTreeSet<Uuid>| changed.len() < MOST_CHANGED;
+        match kept.changed.as_mut().filter(room) {
+            // While the index lags, a query sees the page as it was.
+            Some(changed) if self.index_lag.is_zero() && self.lagging.is_empty() => {
+                changed.insert(page);
+            }
+            _ => self.kept_order = None,
+        }
     }
 
     fn day(&self) -> i64 {
@@ -376,54 +403,88 @@ impl Query<'_> {
         }
         ids.into_iter()
             .filter_map(|id| workspace.indexed(id))
-            .filter(|page| page.parent == Parent::DataSource(self.home.id) && !page.in_trash)
+            .filter(|page| self.is_live_row(page))
             .filter(|page| self.takes(workspace, page))
             .collect()
     }
 
     /// The rows that pass, in the order asked for, then as they were made.
-    fn sorted(&self, workspace: &Workspace) -> Vec<Uuid> {
+    fn sorted(&self, workspace: &Workspace) -> Vec<Row> {
         let rows = self.rows(workspace).into_iter();
-        let mut rows: Vec<(Vec<Option<SortKey>>, Place)> = rows
-            .map(|page| {
-                let keys = self.sorts.iter().map(|sort| self.key(workspace, page, &sort.by));
-                (keys.collect(), page.place())
+        let mut rows: Vec<Row> = rows.map(|page| self.row(workspace, page)).collect();
+        rows.sort_unstable_by(|one, other| self.compare(one, other));
+        rows
+    }
+
+    fn row(&self, workspace: &Workspace, page: &Page) -> Row {
+        let keys = self.sorts.iter().map(|sort| self.key(workspace, page, &sort.by));
+        (keys.collect(), page.place())
+    }
+
+    fn compare(&self, (one, one_place): &Row, (other, other_place): &Row) -> Ordering {
+        let mut orders = self.sorts.iter().zip(one.iter().zip(other));
+        orders
+            .find_map(|(sort, (one, other))| {
+                let order = match (one, other) {
+                    (Some(one), Some(other)) => {
+                        let order = one.partial_cmp(other).unwrap_or(Ordering::Equal);
+                        if sort.descending { order.reverse() } else { order }
+                    }
+                    (one, other) => one.is_none().cmp(&other.is_none()),
+                };
+                order.is_ne().then_some(order)
             })
-            .collect();
-        rows.sort_unstable_by(|(one, one_place), (other, other_place)| {
-            let mut orders = self.sorts.iter().zip(one.iter().zip(other));
-            orders
-                .find_map(|(sort, (one, other))| {
-                    let order = match (one, other) {
-                        (Some(one), Some(other)) => {
-                            let order = one.partial_cmp(other).unwrap_or(Ordering::Equal);
-                            if sort.descending { order.reverse() } else { order }
-                        }
-                        (one, other) => one.is_none().cmp(&other.is_none()),
-                    };
-                    order.is_ne().then_some(order)
-                })
-                .unwrap_or_else(|| one_place.cmp(other_place))
-        });
-        rows.into_iter().map(|(_, place)| place.2).collect()
+            .unwrap_or_else(|| one_place.cmp(other_place))
+    }
+
+    /// Whether a row's place, and whether it passes, depends on nothing but the row.
+    fn knows_its_own(&self) -> bool {
+        self.filter.is_none()
+            && self.sorts.iter().all(|sort| match &sort.by {
+                Key::Created | Key::Edited => true,
+                Key::Property(id) => self.home.by_id(id).is_some_and(|property| {
+                    !matches!(property.config, Config::Formula(_) | Config::Rollup { .. })
+                }),
+            })
+    }
+
+    /// An order kept from the batch before, with the pages that changed since in their present places.
+    fn brought_up_to_date(&self, workspace: &Workspace, kept: KeptOrder) -> Vec<Row> {
+        let mut rows = kept.rows;
+        let changed = kept.changed.unwrap_or_default();
+        if changed.is_empty() {
+            return rows;
+        }
+        rows.retain(|(_, place)| !changed.contains(&place.2));
+        let pages = changed.iter().filter_map(|id| workspace.pages.get(id));
+        for page in pages.filter(|page| self.is_live_row(page) && self.takes(workspace, page)) {
+            let row = self.row(workspace, page);
+            let at = rows.partition_point(|other| self.compare(other, &row).is_lt());
+            rows.insert(at, row);
+        }
+        rows
+    }
+
+    fn is_live_row(&self, page: &Page) -> bool {
+        page.parent == Parent::DataSource(self.home.id) && !page.in_trash
     }
 
     /// One batch of rows in order; positions are counted, so rows that move meanwhile repeat or skip.
-    fn cut(&self, workspace: &Workspace, pages: &[Uuid]) -> Found {
+    fn cut(&self, workspace: &Workspace, rows: &[Row]) -> Found {
         let start = self
             .start
             .map_or(0, |cursor| cursor.given as usize)
-            .min(pages.len());
+            .min(rows.len());
         let cap = workspace.limits.query_results;
-        let end = (start + self.size).min(pages.len()).min(cap.max(start));
-        let more = end < pages.len();
+        let end = (start + self.size).min(rows.len()).min(cap.max(start));
+        let more = end < rows.len();
         let cursor = Cursor {
             list: self.list,
             given: end as u32,
             at: (end as u32, 0),
         };
         Found {
-            pages: pages[start..end].to_vec(),
+            pages: rows[start..end].iter().map(|(_, place)| place.2).collect(),
             next: (more && end < cap).then_some(cursor),
             incomplete: more && end >= cap,
         }

@@ -1,11 +1,11 @@
 //! Objects as they are read: pages, databases, data sources, users (fact sheet, sections 3 and 4.11).
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
+use super::digest;
 use super::formula::Scalar;
 use super::rich_text;
 use super::schema::{Choice, Config, Property};
@@ -302,9 +302,8 @@ impl Workspace {
 
     /// Binds a URL to its file, end and read. Not secret: it only has to change, and to be checked.
     pub(super) fn file_signature(&self, id: Uuid, expires: super::Moment, nonce: &str) -> String {
-        let mut hasher = DefaultHasher::new();
-        (self.id, id, expires, nonce).hash(&mut hasher);
-        format!("{:016x}", hasher.finish())
+        let signed = format!("file {} {id} {} {nonce}", self.id, expires.0);
+        format!("{:016x}", digest::number(&signed))
     }
 
     /// An icon or cover; uploaded ones read back as signed files.

@@ -57,7 +57,7 @@ impl Workspace {
             found.reverse();
         }
         let told = body.value.get("filter").map(Json::to_string);
-        let cut = Batch::of_body(body)?.cut(&found, ("search", words, told, ascending))?;
+        let cut = Batch::of_body(body)?.cut(&found, &format!("search {ascending} {told:?} {words}"))?;
         let object = |id: &Uuid| match (self.pages.get(id), self.data_sources.get(id)) {
             (Some(page), _) => Some(self.page_json(caller, page, &Shown::All)),
             (_, Some(source)) => Some(self.data_source_json(caller, source)),

@@ -278,6 +278,8 @@ pub(crate) struct ViewQuery {
 #[derive(Clone, Debug)]
 pub(crate) struct Upload {
     pub(crate) id: Uuid,
+    /// Counts with the pages, in the order made.
+    pub(crate) sequence: u32,
     pub(crate) stamps: Stamps,
     pub(crate) filename: Option<String>,
     pub(crate) content_type: Option<String>,
@@ -322,6 +324,12 @@ pub struct Limits {
     pub rows: usize,
     /// Bytes of a JSON body (fact sheet, 5.2).
     pub body_bytes: usize,
+    /// Blocks of content, those in the trash included; beyond, nothing is created (fact sheet, 5.3). Rows do not count.
+    pub blocks: usize,
+    /// File uploads that are kept. The oldest that are not attached make room; where all are, a new one is refused.
+    pub uploads: usize,
+    /// Bytes of all files that are kept; beyond, a part is refused.
+    pub upload_bytes: usize,
     /// Whether times in date values keep their seconds; Notion's own editor keeps minutes (fact sheet, 4.6).
     pub dates_keep_seconds: bool,
     /// Whether writing one side of a two-way relation moves the other side's `last_edited_time`.
@@ -335,6 +343,9 @@ impl Default for Limits {
             inline_references: 25,
             rows: 250_000,
             body_bytes: 500_000,
+            blocks: 1_000_000,
+            uploads: 10_000,
+            upload_bytes: 256 * 1024 * 1024,
             dates_keep_seconds: false,
             mirror_moves_stamps: true,
         }

@@ -497,3 +497,56 @@ fn arrays_over_100_and_bodies_over_500_kb_are_refused() {
     let body = json!({"parent": {"data_source_id": source}, "markdown": "x".repeat(500_001)});
     assert_eq!(call(&mut workspace, "POST", "/v1/pages", &body).0, 400);
 }
+
+/// An order that is kept between batches is the one that sorting anew gives, whatever was written meanwhile.
+#[test]
+fn a_kept_order_is_brought_up_to_date_by_what_changed() {
+    let mut workspace = workspace();
+    let source = workspace.add_database("Rows", &schema()).unwrap();
+    let mut chance = super::Seed::new(7);
+    let mut rows: Vec<Uuid> = Vec::new();
+    let value =
+        |chance: &mut super::Seed| json!({"N": {"number": chance.below(5)}, "T": {"rich_text": text("t")}});
+    for _ in 0..30 {
+        let values = value(&mut chance);
+        rows.push(workspace.add_row(source, &values).unwrap());
+    }
+    let path = format!("/v1/data_sources/{source}/query");
+    for sorts in [
+        json!([{"property": "N", "direction": "ascending"}]),
+        json!([{"property": "N", "direction": "descending"}, {"timestamp": "created_time", "direction": "descending"}]),
+        // A formula may depend on more than its row.
+        json!([{"property": "F", "direction": "ascending"}]),
+    ] {
+        for _ in 0..20 {
+            let (_, first) = call(
+                &mut workspace,
+                "POST",
+                &path,
+                &json!({"sorts": sorts, "page_size": 10}),
+            );
+            for _ in 0..chance.below(4) {
+                let row = rows[chance.below(rows.len() as u64) as usize];
+                let page = format!("/v1/pages/{row}");
+                match chance.below(5) {
+                    0 => rows.push(workspace.add_row(source, &value(&mut chance)).unwrap()),
+                    1 => {
+                        call(&mut workspace, "PATCH", &page, &json!({"in_trash": true}));
+                    }
+                    2 => {
+                        call(&mut workspace, "PATCH", &page, &json!({"in_trash": false}));
+                    }
+                    _ => {
+                        let changes = json!({"properties": value(&mut chance)});
+                        call(&mut workspace, "PATCH", &page, &changes);
+                    }
+                }
+            }
+            let next = json!({"sorts": sorts, "page_size": 10, "start_cursor": first["next_cursor"]});
+            let second = query(&mut workspace, source, &next);
+            let anew = query(&mut workspace, source, &json!({"sorts": sorts}));
+            let expected: Vec<String> = anew.into_iter().skip(10).take(10).collect();
+            assert_eq!(second, expected, "{sorts}");
+        }
+    }
+}

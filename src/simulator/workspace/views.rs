@@ -256,7 +256,7 @@ impl Workspace {
             .collect();
         Ok(list_json(
             "view",
-            Batch::of_query(request)?.cut(&stubs, ("views", database.id, data_source))?,
+            Batch::of_query(request)?.cut(&stubs, &format!("views {} {data_source:?}", database.id))?,
         ))
     }
 
@@ -331,7 +331,7 @@ impl Workspace {
         let batch = Batch::of_body(body)?;
         let query = self.seed.uuid();
         let expires = self.now.after(QUERY_LIFETIME);
-        let cut = batch.cut(&pages, ("view query", query))?;
+        let cut = batch.cut(&pages, &format!("view query {query}"))?;
         let now = self.now;
         self.view_queries.retain(|_, query| query.expires > now);
         let total = pages.len();
@@ -362,7 +362,7 @@ impl Workspace {
             .get(&id)
             .filter(|query| query.view == view && query.expires > self.now);
         let query = query.ok_or_else(|| self.missing(caller, "view_query", id))?;
-        let cut = Batch::of_query(request)?.cut(&query.pages, ("view query", id))?;
+        let cut = Batch::of_query(request)?.cut(&query.pages, &format!("view query {id}"))?;
         Ok(list_json(
             "page",
             Cut {

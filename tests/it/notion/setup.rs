@@ -8,7 +8,7 @@ use frames_sync::mapping::{Mapping, Scene, parse, validate};
 use frames_sync::notion::setup::{FoundBy, SetUp, SetupError, apply, survey};
 use frames_sync::notion::{Client, Settings};
 use frames_sync::plan::schema_change::Known;
-use frames_sync::simulator::{Options, Simulator};
+use frames_sync::simulator::{Applied, Effect, Fault, Options, Simulator, Trigger};
 use frames_sync::value::PageId;
 use serde_json::json;
 
@@ -342,4 +342,133 @@ async fn computed_properties_status_groups_and_every_kind_of_view_are_made_over_
     assert!(has("By day", "calendar") && has("Cards", "gallery"), "{kinds:?}");
     let again = world.set_up(&mappings, &known(&done)).await.unwrap();
     assert!(again.iter().all(|one| one.changes.is_empty()), "{again:?}");
+}
+
+/// A second run sends what the mapping changed, and a third nothing.
+#[tokio::test]
+async fn changed_settings_and_descriptions_are_sent_once_or_told() {
+    let world = World::new();
+    let courses = COURSES.replace(
+        "  Credits: { type: number, column: credits }",
+        "  Credits: { type: number, column: credits }\n  Hours: { type: number, column: hours }",
+    );
+    let before = [parsed("courses", &courses), parsed("students", STUDENTS)];
+    let done = world.set_up(&before, &Known::default()).await.unwrap();
+
+    let students = STUDENTS
+        .replace("prefix: ST", "prefix: TM, description: A number")
+        .replace("column: joined", "column: joined, description: The first day")
+        .replace(
+            "property: Credits, function: sum",
+            "property: Hours, function: max, description: The most hours",
+        )
+        .replace("* 2'", "* 3', description: Thrice")
+        .replace("target: courses", "target: courses, description: What is taken");
+    let after = [parsed("courses", &courses), parsed("students", &students)];
+    let changed = world.set_up(&after, &known(&done)).await.unwrap();
+    assert_eq!(
+        changed[1].changes,
+        [
+            "put `TM` before the numbers of property `Number`",
+            "describe property `Joined`",
+            "set what rollup `Load` reads and computes (max)",
+        ]
+    );
+    // The formula's expression, and the descriptions of a formula and a relation, are a person's to change.
+    assert_eq!(changed[1].plan.differences.len(), 3, "{:?}", changed[1].plan);
+    let schema = world
+        .client
+        .retrieve_data_source(&changed[1].schema.id)
+        .await
+        .unwrap()
+        .properties;
+    assert_eq!(schema["Number"]["unique_id"]["prefix"], "TM");
+    assert_eq!(schema["Number"]["description"], "A number");
+    assert_eq!(schema["Joined"]["description"], "The first day");
+    assert_eq!(schema["Load"]["rollup"]["rollup_property_name"], "Hours");
+    assert_eq!(schema["Load"]["rollup"]["function"], "max");
+    assert_eq!(schema["Load"]["description"], "The most hours");
+
+    let writes = |world: &World| {
+        let counts = world.client.usage().by_endpoint;
+        counts["PATCH /v1/data_sources/{id}"]
+    };
+    let sent = writes(&world);
+    let again = world.set_up(&after, &known(&changed)).await.unwrap();
+    assert!(again.iter().all(|one| one.changes.is_empty()), "{again:?}");
+    assert_eq!(writes(&world), sent);
+}
+
+/// Every database with its views, as people see them: names, kinds and columns.
+async fn views_of(world: &World, done: &[SetUp]) -> Vec<(String, String, String, String)> {
+    let mut views = Vec::new();
+    for one in done {
+        for view in world.client.list_views(&one.schema.database_id).await.unwrap() {
+            let view = world.client.retrieve_view(&view.id).await.unwrap();
+            let configuration = &view.rest["configuration"];
+            let columns: Vec<&str> = configuration["properties"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|column| {
+                    let id = frames_sync::value::PropertyId::from(column["property_id"].as_str()?);
+                    Some(one.schema.property(&id)?.name.as_str())
+                })
+                .collect();
+            views.push((
+                one.entity.clone(),
+                view.name.unwrap_or_default(),
+                view.kind.unwrap_or_default(),
+                columns.join(", "),
+            ));
+        }
+    }
+    views.sort();
+    views
+}
+
+/// Wherever a first run stops, the next one ends with what an undisturbed one makes.
+#[tokio::test]
+async fn what_an_interrupted_run_left_is_completed_views_included() {
+    let table = STUDENTS.replace("views:\n", "views:\n  - { name: All, type: table }\n");
+    for students in [STUDENTS, &table] {
+        let mappings = [parsed("courses", COURSES), parsed("students", students)];
+        let undisturbed = World::new();
+        let done = undisturbed.set_up(&mappings, &Known::default()).await.unwrap();
+        let whole = views_of(&undisturbed, &done).await;
+        let requests: Vec<String> = undisturbed
+            .simulator
+            .request_counts()
+            .into_iter()
+            .filter(|(endpoint, _)| !endpoint.starts_with("GET"))
+            .flat_map(|(endpoint, count)| std::iter::repeat_n(endpoint, usize::try_from(count).unwrap()))
+            .filter(|endpoint| !endpoint.ends_with("/search"))
+            .collect();
+        for (at, endpoint) in requests.iter().enumerate() {
+            let nth = requests[..at].iter().filter(|other| *other == endpoint).count() + 1;
+            let world = World::new();
+            world.simulator.fault(Fault {
+                when: Trigger {
+                    endpoint: Some(endpoint.clone()),
+                    nth: Some(nth as u64),
+                    ..Trigger::default()
+                },
+                effect: Effect::ServerError {
+                    status: 500,
+                    applied: if at % 2 == 0 { Applied::Yes } else { Applied::No },
+                },
+                times: None,
+            });
+            let all: Vec<&Mapping> = mappings.iter().collect();
+            let surveyed = survey(&world.client, &world.parent, &all, &all, &Known::default())
+                .await
+                .unwrap();
+            let stopped = apply(&world.client, &world.parent, surveyed).await;
+            assert!(stopped.is_err(), "{endpoint} {nth}");
+            let done = world.set_up(&mappings, &Known::default()).await.unwrap();
+            assert_eq!(views_of(&world, &done).await, whole, "{endpoint} {nth}");
+            let again = world.set_up(&mappings, &known(&done)).await.unwrap();
+            assert!(again.iter().all(|one| one.changes.is_empty()), "{endpoint} {nth}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Waits that Notion names, and the budget.
 
+use frames_sync::notion::error::TransportError;
 use frames_sync::notion::turnstile::Turnstile;
 use frames_sync::notion::{Client, NotionError};
 use frames_sync::ports::Priority;
@@ -120,4 +121,57 @@ async fn clients_of_one_token_share_one_budget() {
     second.me().await.unwrap();
     assert_eq!(start.elapsed(), Duration::from_secs(60));
     assert_eq!(second.usage().waited, Duration::from_secs(60));
+}
+
+/// Five failures in a row, on whatever endpoints: nothing is sent for a minute, then one request finds out.
+#[tokio::test(start_paused = true)]
+async fn after_five_failures_nothing_is_sent_until_a_probe_is_answered() {
+    let user = || ok(json!({"object": "user", "id": "u"}));
+    let broken = || refusal(500, "internal_server_error", json!({}));
+    let timed_out = || Err(TransportError::TimedOut);
+    let script = Script::new([
+        broken(),
+        timed_out(),
+        broken(),
+        timed_out(),
+        broken(),
+        broken(),
+        user(),
+        user(),
+    ]);
+    let client = script.client(600);
+    // Creates are sent once, so that each of the five is one call.
+    for _ in 0..5 {
+        let error = client.create_page(&"d".into(), Map::new()).await.unwrap_err();
+        assert!(error.is_unknown(), "{error}");
+    }
+    let rests = async |seconds: u64| {
+        let error = client.me().await.unwrap_err();
+        let NotionError::Resting { wait, .. } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!(wait.as_secs(), seconds);
+    };
+    rests(60).await;
+    assert_eq!(script.requests().len(), 5, "nothing was sent");
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let error = client.create_page(&"d".into(), Map::new()).await.unwrap_err();
+    assert!(error.is_unknown(), "the probe failed: {error}");
+    rests(120).await;
+    tokio::time::advance(Duration::from_secs(120)).await;
+    assert!(client.me().await.is_ok() && client.me().await.is_ok());
+    assert_eq!(script.requests().len(), 8);
+}
+
+/// Refusals are answers: a client that asks for the impossible is not cut off from Notion.
+#[tokio::test(start_paused = true)]
+async fn refusals_and_overload_open_no_breaker() {
+    let refused = (0..20).map(|_| refusal(400, "validation_error", json!({})));
+    let script = Script::new(refused.chain([throttled(529, 1), ok(json!({"object": "user", "id": "u"}))]));
+    let client = script.client(600);
+    for _ in 0..20 {
+        let error = client.me().await.unwrap_err();
+        assert_eq!(error.status(), Some(400));
+    }
+    assert!(client.me().await.is_ok());
 }

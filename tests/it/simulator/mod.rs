@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps in vain fails")]
 
 mod api;
+mod bounds;
 mod faults;
 mod people;
 mod webhooks;

@@ -149,6 +149,13 @@ fn database(name: String, surveyed: &Surveyed) -> Check {
         return Check::warn(name, format!("{by}; to do: {}", lacks.join(", ")))
             .help("run `frames-sync setup`");
     }
+    if !surveyed.plan.differences.is_empty() {
+        return Check::warn(
+            name,
+            format!("{by}; left alone: {}", surveyed.plan.differences.join("; ")),
+        )
+        .help("change it in Notion, or in the mapping");
+    }
     Check::ok(name, by)
 }
 
