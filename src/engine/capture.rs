@@ -32,6 +32,9 @@ use crate::value::{PageId, PropertyId, RecordKey, Value};
 /// Rows and links read at a time.
 const BATCH: usize = 500;
 
+/// Notes of the change log read at a time.
+pub(super) const NOTES: usize = 10_000;
+
 /// Pages that one answer to a query holds.
 const PAGES_IN_AN_ANSWER: u64 = 100;
 
@@ -167,11 +170,9 @@ impl Work<'_> {
                 .await?;
             complete &= batch.complete;
             let ids: Vec<PageId> = batch.pages.iter().map(|page| page.id.clone()).collect();
+            let links = self.engine.store.links_by_page(&entity.name, &ids).await?;
             let links: BTreeMap<PageId, Link> = self
-                .engine
-                .store
-                .links_by_page(&entity.name, &ids)
-                .await?
+                .followed(links)
                 .into_iter()
                 .filter_map(|link| link.page.clone().map(|page| (page, link)))
                 .collect();
@@ -231,6 +232,7 @@ impl Work<'_> {
             let links = self.engine.store.links_after(&entity.name, after, BATCH).await?;
             let Some(last) = links.last() else { return Ok(()) };
             after = Some(last.id);
+            let links = self.followed(links);
             for link in links {
                 let is_due = match link.phase {
                     Phase::Linked => true,
@@ -410,7 +412,8 @@ impl Work<'_> {
         started: OffsetDateTime,
         found: &mut Nominations,
     ) -> Result<(), EngineError> {
-        for link in self.engine.store.links_due(&entity.name, started, BATCH).await? {
+        let due = self.engine.store.links_due(&entity.name, started, BATCH).await?;
+        for link in self.followed(due) {
             let row = self.read_row(entity, &link.key).await?;
             let page = match &link.page {
                 // E14: nothing can be presumed of a page that came back after the record had ended.
@@ -469,7 +472,7 @@ impl Work<'_> {
             }
         } else {
             // The overlap of notes with rows seen before costs a comparison and nothing else.
-            let changes = self.engine.rows.changes(&entity.name, BATCH * 20).await?;
+            let changes = self.engine.rows.changes(&entity.name, NOTES).await?;
             notes = changes.iter().map(|change| change.seq).collect();
             let keys: BTreeSet<RecordKey> = changes
                 .into_iter()
@@ -484,7 +487,7 @@ impl Work<'_> {
             notes = self
                 .engine
                 .rows
-                .changes(&entity.name, BATCH * 20)
+                .changes(&entity.name, NOTES)
                 .await?
                 .iter()
                 .map(|note| note.seq)
@@ -497,7 +500,7 @@ impl Work<'_> {
     async fn capture_keys(&self, entity: &Arc<Entity>, found: &mut Nominations) -> Result<(), EngineError> {
         let keys = self.request.keys.clone();
         let rows = self.engine.rows.read(&entity.name, &keys).await?;
-        let links = self.engine.store.links_by_key(&entity.name, &keys).await?;
+        let links = self.links_of(entity, &keys).await?;
         for key in keys {
             let row = rows.iter().find(|row| row.key == key).cloned();
             let link = links.iter().find(|link| link.key == key).cloned();
@@ -540,7 +543,7 @@ impl Work<'_> {
         )
         .await?;
         let gone: Vec<RecordKey> = keys.iter().filter(|key| !there.contains(key)).cloned().collect();
-        for link in self.engine.store.links_by_key(&entity.name, &gone).await? {
+        for link in self.links_of(entity, &gone).await? {
             let row = out.get(&link.key).cloned().map_or(RowSeen::Absent, RowSeen::Seen);
             self.nominate_gone(entity, link, row, found).await?;
         }
@@ -556,9 +559,7 @@ impl Work<'_> {
     ) -> Result<u64, EngineError> {
         let keys: Vec<RecordKey> = rows.iter().map(|row| row.key.clone()).collect();
         let mut links: BTreeMap<RecordKey, Link> = self
-            .engine
-            .store
-            .links_by_key(&entity.name, &keys)
+            .links_of(entity, &keys)
             .await?
             .into_iter()
             .map(|link| (link.key.clone(), link))
@@ -625,6 +626,7 @@ impl Work<'_> {
             let links = self.engine.store.links_after(&entity.name, after, BATCH).await?;
             let Some(last) = links.last() else { return Ok(()) };
             after = Some(last.id);
+            let links = self.followed(links);
             let links: Vec<Link> = links
                 .into_iter()
                 .filter(|link| matches!(link.phase, Phase::Linked | Phase::Held | Phase::Detached))

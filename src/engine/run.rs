@@ -17,7 +17,7 @@ use crate::journal::Outcome as Ended;
 use crate::plan::file::SavedPlan;
 use crate::plan::order::EntityOrder;
 use crate::plan::{Operation, Plan, guard};
-use crate::ports::{Commit, Fence, Marks, Pin, Record, Retry, RunRecord};
+use crate::ports::{Commit, Fence, Link, Marks, Pin, Record, Retry, RunRecord};
 use crate::report::{Command, ErrorCode, Failure, Outcome, ProfileReport, Refusal};
 use crate::value::{RecordKey, UserId};
 
@@ -49,6 +49,8 @@ pub(super) struct Work<'a> {
     marks: Mutex<BTreeMap<String, Marks>>,
     lease_until: Mutex<OffsetDateTime>,
     waiting: Mutex<BTreeSet<(String, RecordKey)>>,
+    /// Links whose rows have another key than is stored, while planning.
+    renamed: Mutex<BTreeMap<Uuid, Link>>,
     /// Second pages of our own that this run met.
     pub(super) strays: AtomicUsize,
 }
@@ -104,6 +106,7 @@ impl Engine {
             marks: Mutex::default(),
             lease_until: Mutex::new(lease_until),
             waiting: Mutex::default(),
+            renamed: Mutex::default(),
             strays: AtomicUsize::new(0),
         }
     }
@@ -223,6 +226,11 @@ impl Work<'_> {
         locked(&self.marks).get(entity).cloned().unwrap_or_default()
     }
 
+    /// The links whose keys changed and are stored under the old one still, while planning.
+    pub(super) fn renamed(&self) -> MutexGuard<'_, BTreeMap<Uuid, Link>> {
+        locked(&self.renamed)
+    }
+
     /// Notes a record whose relations are to be set once the pages they lead to are there.
     pub(super) fn second_phase(&self, entity: &str, key: &RecordKey) {
         locked(&self.waiting).insert((entity.to_owned(), key.clone()));
@@ -293,6 +301,10 @@ impl Work<'_> {
     async fn capture_all(&self) -> Result<Vec<Captured>, EngineError> {
         let mut captured = Vec::new();
         for entity in self.entities() {
+            // A run has followed them already; a plan writes nothing, and goes on as if it had.
+            let renamed = self.renamed_links(&entity).await?;
+            self.renamed()
+                .extend(renamed.into_iter().map(|(_, link)| (link.id, link)));
             let marks = self.engine.store.marks(&entity.name).await?;
             locked(&self.marks).insert(entity.name.clone(), marks);
             captured.push(self.capture(&entity).await?);
@@ -317,6 +329,7 @@ impl Work<'_> {
         let started = self.engine.clock.now();
         for entity in self.entities() {
             self.recover(&entity).await?;
+            self.follow_keys(&entity).await?;
         }
         let captured = self.capture_all().await?;
         *plan = self.planned(&captured);
