@@ -17,6 +17,7 @@ use crate::codec::{self, EmptyMeans, FieldSpec, OnUnknown};
 use crate::mapping::{
     Assigned, Assignment, Direction, Empty, Field, Mapping, OnPageCreate, PropertyKind, Source, UnknownOption,
 };
+use crate::plan::option_names::OptionNames;
 use crate::ports::{Clock, Rng};
 use crate::reconcile::{EntityPolicy, Fault, FieldError};
 use crate::schema::data_source::{PropertyConfig, PropertySchema};
@@ -34,6 +35,8 @@ pub struct Binding<'a> {
     pub data_source: &'a DataSourceSchema,
     /// The ids of properties that were renamed in Notion since they were bound, by their name in the mapping.
     pub remembered: &'a BTreeMap<String, PropertyId>,
+    /// The names of options that were agreed on.
+    pub options: &'a OptionNames,
     /// The profile's name and variables, for templates.
     pub profile: (&'a str, &'a Map<String, Json>),
     /// How long a page made by a person must rest, where the mapping does not say.
@@ -98,7 +101,13 @@ pub fn bind(binding: &Binding<'_>) -> Result<Entity, BindError> {
     let mut frozen = Vec::new();
     for field in &mapping.fields {
         match binding.field(field) {
-            Ok(bound) => fields.extend(bound),
+            Ok(bound) => {
+                let (renamed, removed) = binding.moved_options(field);
+                if removed.is_empty() {
+                    fields.extend(bound);
+                }
+                frozen.extend(renamed.into_iter().chain(removed));
+            }
             // 6.8: a property that is gone must never read as empty, and must not stop the others.
             Err(error @ (BindError::Property { .. } | BindError::PropertyType { .. })) => {
                 let was_there = binding.remembered.contains_key(&field.property);
@@ -293,7 +302,13 @@ impl<'a> Binding<'a> {
             spec.options = options
                 .iter()
                 .map(|option| Choice {
-                    name: option.name.clone(),
+                    // 6.7: a new name that nobody accepted is not the option's name yet.
+                    name: self
+                        .options
+                        .get(&property.id)
+                        .and_then(|names| names.get(&option.id))
+                        .unwrap_or(&option.name)
+                        .clone(),
                     id: Some(option.id.clone()),
                 })
                 .collect();
@@ -327,6 +342,40 @@ impl<'a> Binding<'a> {
             reference,
             codec: Arc::new(BoundCodec::new(codec, source.clone())),
         }))
+    }
+
+    /// What is said of options whose new name nobody accepted, and of options that were removed.
+    fn moved_options(&self, field: &Field) -> (Vec<(String, String)>, Vec<(String, String)>) {
+        let (mut renamed, mut removed) = (Vec::new(), Vec::new());
+        let Ok(property) = self.property(&field.property, field.property_type()) else {
+            return (renamed, removed);
+        };
+        let (PropertyConfig::Options { options, .. }, Some(agreed)) =
+            (&property.config, self.options.get(&property.id))
+        else {
+            return (renamed, removed);
+        };
+        for (id, old) in agreed {
+            match options.iter().find(|option| option.id == *id) {
+                Some(option) if option.name == *old => {}
+                Some(option) => renamed.push((
+                    field.property.clone(),
+                    format!(
+                        "option `{old}` is called `{}` in Notion now; name it as before, or write the new name in the \
+                         mapping",
+                        option.name
+                    ),
+                )),
+                None => removed.push((
+                    field.property.clone(),
+                    format!(
+                        "option `{old}` was removed in Notion, which emptied its pages; take it out of the mapping and \
+                         run `setup` to let the rows follow"
+                    ),
+                )),
+            }
+        }
+        (renamed, removed)
     }
 
     fn typed(&self, assignments: &[Assignment]) -> Result<Vec<(Assignment, PgType)>, BindError> {

@@ -20,7 +20,8 @@ pub struct Entity {
     pub key: Vec<(String, PgType)>,
     /// The fields that travel, in mapping order; properties that only stand in Notion's schema are not here.
     pub fields: Vec<EntityField>,
-    /// Fields whose property is gone or of another type, with the reason: they are left alone on both sides.
+    /// Fields whose property is gone or of another type, with the reason: they are left alone on both sides; and
+    /// fields with options that were renamed, which go on under the old names.
     pub frozen: Vec<(String, String)>,
     /// A digest of table, key and scope: which rows are the entity's.
     pub scope: String,
