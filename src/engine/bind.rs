@@ -269,6 +269,14 @@ impl<'a> Binding<'a> {
             return Ok(None);
         };
         let property = self.property(&field.property, field.property_type())?;
+        let takes_default = match source {
+            // Where the mapping says what an empty property means, it means that.
+            Source::Column(name) => {
+                let column = self.column(name)?;
+                column.not_null && column.may_be_omitted() && field.empty.is_none()
+            }
+            Source::Template(_) => false,
+        };
         let (pg_type, not_null, allowed) = match source {
             Source::Column(name) => {
                 let column = self.column(name)?;
@@ -340,7 +348,7 @@ impl<'a> Binding<'a> {
             direction: field.direction,
             conflict: field.conflict,
             reference,
-            codec: Arc::new(BoundCodec::new(codec, source.clone())),
+            codec: Arc::new(BoundCodec::new(codec, source.clone()).with_default(takes_default)),
         }))
     }
 

@@ -472,7 +472,7 @@ impl Work<'_> {
             }
         } else {
             // The overlap of notes with rows seen before costs a comparison and nothing else.
-            let changes = self.engine.rows.changes(&entity.name, NOTES).await?;
+            let changes = self.notes_of(&entity.name);
             notes = changes.iter().map(|change| change.seq).collect();
             let keys: BTreeSet<RecordKey> = changes
                 .into_iter()
@@ -484,14 +484,7 @@ impl Work<'_> {
             }
         }
         if scan_due && entity.capture == Capture::Triggers {
-            notes = self
-                .engine
-                .rows
-                .changes(&entity.name, NOTES)
-                .await?
-                .iter()
-                .map(|note| note.seq)
-                .collect();
+            notes = self.notes_of(&entity.name).iter().map(|note| note.seq).collect();
         }
         marks.rows_captured_at = Some(started);
         Ok(notes)

@@ -14,12 +14,25 @@ use crate::value::{Choice, Value};
 pub struct BoundCodec {
     codec: codec::FieldCodec,
     source: Source,
+    takes_default: bool,
 }
 
 impl BoundCodec {
     /// The codec of a field whose value is there.
     pub fn new(codec: codec::FieldCodec, source: Source) -> Self {
-        Self { codec, source }
+        Self {
+            codec,
+            source,
+            takes_default: false,
+        }
+    }
+
+    /// The same, for a column that is never null and has a default.
+    pub fn with_default(self, takes_default: bool) -> Self {
+        Self {
+            takes_default,
+            ..self
+        }
     }
 }
 
@@ -75,6 +88,10 @@ impl FieldCodec for BoundCodec {
                 })
             }
         }
+    }
+
+    fn takes_default(&self) -> bool {
+        self.takes_default
     }
 
     fn canonical_page(&self, mut value: Value) -> Value {

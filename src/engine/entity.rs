@@ -87,6 +87,11 @@ pub trait FieldCodec: Send + Sync {
     /// When the column is not in the row, or the text cannot be computed.
     fn row_value(&self, columns: &BTreeMap<String, Value>) -> Result<Value, FieldError>;
 
+    /// Whether the column's default stands in where a new row's page holds nothing.
+    fn takes_default(&self) -> bool {
+        false
+    }
+
     /// The canonical form of what the property was read, or sent, to hold.
     fn canonical_page(&self, value: Value) -> Value {
         value.canonical()
