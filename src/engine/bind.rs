@@ -90,6 +90,9 @@ pub enum BindError {
     },
 }
 
+/// A field, and what is said of it.
+type Notice = (String, String);
+
 /// Binds an entity.
 ///
 /// # Errors
@@ -353,7 +356,7 @@ impl<'a> Binding<'a> {
     }
 
     /// What is said of options whose new name nobody accepted, and of options that were removed.
-    fn moved_options(&self, field: &Field) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    fn moved_options(&self, field: &Field) -> (Vec<Notice>, Vec<Notice>) {
         let (mut renamed, mut removed) = (Vec::new(), Vec::new());
         let Ok(property) = self.property(&field.property, field.property_type()) else {
             return (renamed, removed);
