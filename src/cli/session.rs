@@ -19,6 +19,7 @@ use crate::mapping::{Capture, Mapping};
 use crate::notion::setup::{self, SetUp, SetupError, Surveyed};
 use crate::notion::wire::User;
 use crate::notion::{Client, EntityPages, NotionError, NotionPages, Settings, introspect, parse_page_id};
+use crate::plan::option_names;
 use crate::plan::schema_change::{DesiredProperty, Known, SchemaChange, SchemaPlan, desired, diff};
 use crate::plan::{Operation, OperationKind};
 use crate::ports::{Clock, Commit, Pin, Record, Rows, Store};
@@ -76,6 +77,15 @@ impl Remembered {
                     known
                         .data_sources
                         .insert((*entity).to_owned(), DataSourceId(pin.value.clone()));
+                }
+                ["options", entity, property @ ..] => {
+                    // What cannot be read was never agreed on.
+                    let names = serde_json::from_str(&pin.value).unwrap_or_default();
+                    known
+                        .options
+                        .entry((*entity).to_owned())
+                        .or_default()
+                        .insert(PropertyId(property.join(":")), names);
                 }
                 ["property", entity, name @ ..] => {
                     known
@@ -390,9 +400,49 @@ impl Session {
     pub(crate) async fn survey(&self, known: &Known, wanted: &[String]) -> Result<Vec<Surveyed>, Failure> {
         let all: Vec<&Mapping> = self.mappings.iter().collect();
         let wanted = self.wanted(wanted);
-        setup::survey(&self.client, &self.parent, &wanted, &all, known)
+        let mut surveyed = setup::survey(&self.client, &self.parent, &wanted, &all, known)
             .await
-            .map_err(|error| set_up_failed(&error))
+            .map_err(|error| set_up_failed(&error))?;
+        for found in &mut surveyed {
+            let mapping = self
+                .mappings
+                .iter()
+                .find(|mapping| mapping.entity == found.entity);
+            if let (Some(existing), Some(mapping)) = (&found.existing, mapping) {
+                option_names::hold(
+                    &mut found.plan,
+                    &option_names_of(known, mapping, &existing.schema, false),
+                );
+            }
+        }
+        Ok(surveyed)
+    }
+
+    /// Remembers the names of options that are new, or that a person accepted.
+    async fn remember_options(
+        &self,
+        known: &Known,
+        schemas: &BTreeMap<String, DataSourceSchema>,
+        accept: bool,
+    ) -> Result<(), Failure> {
+        let nothing = BTreeMap::new();
+        let mut pins = Vec::new();
+        for mapping in &self.mappings {
+            let Some(schema) = schemas.get(&mapping.entity) else {
+                continue;
+            };
+            let before = known.options.get(&mapping.entity).unwrap_or(&nothing);
+            for (property, names) in option_names_of(known, mapping, schema, accept) {
+                if before.get(&property) != Some(&names) {
+                    pins.push(Pin {
+                        name: format!("options:{}:{property}", mapping.entity),
+                        // Texts by text always have a JSON form.
+                        value: serde_json::to_string(&names).unwrap_or_default(),
+                    });
+                }
+            }
+        }
+        self.write_pins(pins).await
     }
 
     fn wanted(&self, entities: &[String]) -> Vec<&Mapping> {
@@ -413,6 +463,12 @@ impl Session {
             .await
             .map_err(|error| set_up_failed(&error))?;
         self.remember(&made).await?;
+        let schemas = made
+            .iter()
+            .map(|made| (made.entity.clone(), made.schema.clone()))
+            .collect();
+        self.remember_options(&self.known().await?, &schemas, true)
+            .await?;
         for mapping in self
             .mappings
             .iter()
@@ -521,6 +577,7 @@ impl Session {
             wanted.views.clear();
             let mut plan = diff(&wanted, Some(&schema), &[]);
             keep_frozen(&mut plan, mapping, known);
+            option_names::hold(&mut plan, &option_names_of(known, mapping, &schema, false));
             Ok::<_, Failure>((mapping.entity.clone(), schema, plan))
         });
         let read = futures_util::future::try_join_all(reads).await?;
@@ -540,12 +597,19 @@ impl Session {
                 .await
                 .map_err(|error| set_up_failed(&error))?;
             self.remember(&made).await?;
-            return Ok(made.into_iter().map(|made| (made.entity, made.schema)).collect());
+            let schemas = made.into_iter().map(|made| (made.entity, made.schema)).collect();
+            self.remember_options(&self.known().await?, &schemas, false)
+                .await?;
+            return Ok(schemas);
         }
-        Ok(read
+        let schemas = read
             .into_iter()
             .map(|(entity, schema, _)| (entity, schema))
-            .collect())
+            .collect();
+        if may_write {
+            self.remember_options(known, &schemas, false).await?;
+        }
+        Ok(schemas)
     }
 
     /// A page for each row of entities that have no database yet; the operations of a first push.
@@ -607,6 +671,7 @@ impl Session {
                 table,
                 data_source: schema,
                 remembered: known.properties.get(&mapping.entity).unwrap_or(&nothing),
+                options: &option_names_of(known, mapping, schema, false),
                 profile: (&self.profile.name, &self.profile.vars),
                 create_grace: self.profile.tuning.create_grace,
                 clock: self.clock.clone(),
@@ -670,6 +735,23 @@ fn keep_frozen(plan: &mut SchemaPlan, mapping: &Mapping, known: &Known) {
     };
     plan.changes
         .retain(|change| !matches!(change, SchemaChange::AddProperty(property) if was_there(&property.name)));
+}
+
+/// The names of an entity's options to go on with (6.7).
+fn option_names_of(
+    known: &Known,
+    mapping: &Mapping,
+    schema: &DataSourceSchema,
+    accept: bool,
+) -> option_names::OptionNames {
+    let (no_ids, no_names) = (BTreeMap::new(), BTreeMap::new());
+    option_names::agreed(
+        mapping,
+        schema,
+        known.properties.get(&mapping.entity).unwrap_or(&no_ids),
+        known.options.get(&mapping.entity).unwrap_or(&no_names),
+        accept,
+    )
 }
 
 /// What begins the made-up id of a property that is still to be added.

@@ -1,6 +1,8 @@
 //! Works on one record: looks at it afresh, asks what to do, and does it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::observe::{PageSeen, RowSeen, Seen, Setting, observation};
 use super::recover::shows_all;
@@ -8,8 +10,9 @@ use super::run::Work;
 use super::{EngineError, Entity};
 use crate::journal::{IntentKind, IntentStatus, Outcome};
 use crate::plan::OperationKind;
-use crate::ports::{Link, Page, PageParent, Priority, PropertyRead, StoreError};
+use crate::ports::{Link, Page, PageParent, Priority, PropertyRead, Retry, StoreError};
 use crate::reconcile::{Decision, Label, Phase, PresenceAction, decide};
+use crate::report::ErrorCode;
 use crate::value::{PageId, RecordKey, Value};
 
 /// A record that something nominated.
@@ -49,18 +52,61 @@ pub(super) enum Step {
 /// Source: sync semantics, 5.1: re-read and re-plan at most 5 times, then defer.
 const ATTEMPTS: usize = 5;
 
+/// The waits before a record is tried again that Postgres could not serve: locks, deadlocks, lost connections.
+const BACK_OFF: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_millis(1600),
+];
+
+/// Records in a row that Postgres could not serve, before the run ends.
+///
+/// Source: sync semantics, section 8: the circuit breaker.
+const BREAKER: u32 = 5;
+
 impl Work<'_> {
     /// Brings one record into step as far as that goes now.
     pub(super) async fn settle_record(&self, candidate: Candidate) -> Result<Outcome, EngineError> {
         let mut candidate = candidate;
+        let mut waits = BACK_OFF.into_iter();
         for _ in 0..ATTEMPTS {
             match self.attempt(&mut candidate).await {
-                Ok(Step::Done(outcome)) => return Ok(outcome),
-                // Somebody linked or changed the record meanwhile: that is a reason to look again.
-                Ok(Step::Again) | Err(EngineError::Store(StoreError::Taken { .. })) => candidate.read = None,
+                Ok(Step::Done(outcome)) => {
+                    self.failures.store(0, Ordering::Relaxed);
+                    return Ok(outcome);
+                }
+                // Somebody linked or changed the record meanwhile, or the connection broke while committing, which
+                // happened whole or not at all: that is a reason to look again.
+                Ok(Step::Again)
+                | Err(EngineError::Store(StoreError::Taken { .. } | StoreError::Unknown { .. })) => {}
+                Err(error @ (EngineError::Rows(_) | EngineError::Store(_)))
+                    if error.retry() == Retry::WithBackOff =>
+                {
+                    match waits.next() {
+                        Some(wait) => self.engine.clock.sleep(wait).await,
+                        None => return self.gave_up(&candidate, error),
+                    }
+                }
                 Err(error) => return Err(error),
             }
+            candidate.read = None;
         }
+        Ok(Outcome::Deferred)
+    }
+
+    /// A record that Postgres could not serve now: it alone waits, until that happens to several in a row.
+    fn gave_up(&self, candidate: &Candidate, error: EngineError) -> Result<Outcome, EngineError> {
+        if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= BREAKER {
+            return Err(error);
+        }
+        self.tally.error(
+            &candidate.entity.name,
+            candidate.key.as_ref(),
+            candidate.page.as_ref(),
+            None,
+            ErrorCode::PostgresFailed,
+            super::run::with_causes(&error),
+        );
         Ok(Outcome::Deferred)
     }
 
@@ -118,11 +164,18 @@ impl Work<'_> {
     /// Asks the decision core.
     pub(super) fn decide(&self, entity: &Entity, seen: &Seen) -> Decision {
         let marks = self.marks_of(&entity.name);
+        let key = match (&seen.link, &seen.row) {
+            (Some(link), _) => Some(&link.key),
+            (None, RowSeen::Seen(row)) => Some(&row.key),
+            (None, RowSeen::Absent) => None,
+        };
+        let notes = key.map_or_else(Vec::new, |key| self.notes_about(&entity.name, key));
         let setting = Setting {
             now: self.engine.clock.now(),
             tuning: &self.engine.tuning,
             request: self.request,
             marks: &marks,
+            notes: &notes,
             offset: self.engine.clock.notion_offset(),
             bot: &self.bot,
         };

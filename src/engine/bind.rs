@@ -17,6 +17,7 @@ use crate::codec::{self, EmptyMeans, FieldSpec, OnUnknown};
 use crate::mapping::{
     Assigned, Assignment, Direction, Empty, Field, Mapping, OnPageCreate, PropertyKind, Source, UnknownOption,
 };
+use crate::plan::option_names::OptionNames;
 use crate::ports::{Clock, Rng};
 use crate::reconcile::{EntityPolicy, Fault, FieldError};
 use crate::schema::data_source::{PropertyConfig, PropertySchema};
@@ -34,6 +35,8 @@ pub struct Binding<'a> {
     pub data_source: &'a DataSourceSchema,
     /// The ids of properties that were renamed in Notion since they were bound, by their name in the mapping.
     pub remembered: &'a BTreeMap<String, PropertyId>,
+    /// The names of options that were agreed on.
+    pub options: &'a OptionNames,
     /// The profile's name and variables, for templates.
     pub profile: (&'a str, &'a Map<String, Json>),
     /// How long a page made by a person must rest, where the mapping does not say.
@@ -87,6 +90,9 @@ pub enum BindError {
     },
 }
 
+/// A field, and what is said of it.
+type Notice = (String, String);
+
 /// Binds an entity.
 ///
 /// # Errors
@@ -98,7 +104,13 @@ pub fn bind(binding: &Binding<'_>) -> Result<Entity, BindError> {
     let mut frozen = Vec::new();
     for field in &mapping.fields {
         match binding.field(field) {
-            Ok(bound) => fields.extend(bound),
+            Ok(bound) => {
+                let (renamed, removed) = binding.moved_options(field);
+                if removed.is_empty() {
+                    fields.extend(bound);
+                }
+                frozen.extend(renamed.into_iter().chain(removed));
+            }
             // 6.8: a property that is gone must never read as empty, and must not stop the others.
             Err(error @ (BindError::Property { .. } | BindError::PropertyType { .. })) => {
                 let was_there = binding.remembered.contains_key(&field.property);
@@ -260,6 +272,14 @@ impl<'a> Binding<'a> {
             return Ok(None);
         };
         let property = self.property(&field.property, field.property_type())?;
+        let takes_default = match source {
+            // Where the mapping says what an empty property means, it means that.
+            Source::Column(name) => {
+                let column = self.column(name)?;
+                column.not_null && column.may_be_omitted() && field.empty.is_none()
+            }
+            Source::Template(_) => false,
+        };
         let (pg_type, not_null, allowed) = match source {
             Source::Column(name) => {
                 let column = self.column(name)?;
@@ -293,7 +313,13 @@ impl<'a> Binding<'a> {
             spec.options = options
                 .iter()
                 .map(|option| Choice {
-                    name: option.name.clone(),
+                    // 6.7: a new name that nobody accepted is not the option's name yet.
+                    name: self
+                        .options
+                        .get(&property.id)
+                        .and_then(|names| names.get(&option.id))
+                        .unwrap_or(&option.name)
+                        .clone(),
                     id: Some(option.id.clone()),
                 })
                 .collect();
@@ -325,8 +351,42 @@ impl<'a> Binding<'a> {
             direction: field.direction,
             conflict: field.conflict,
             reference,
-            codec: Arc::new(BoundCodec::new(codec, source.clone())),
+            codec: Arc::new(BoundCodec::new(codec, source.clone()).with_default(takes_default)),
         }))
+    }
+
+    /// What is said of options whose new name nobody accepted, and of options that were removed.
+    fn moved_options(&self, field: &Field) -> (Vec<Notice>, Vec<Notice>) {
+        let (mut renamed, mut removed) = (Vec::new(), Vec::new());
+        let Ok(property) = self.property(&field.property, field.property_type()) else {
+            return (renamed, removed);
+        };
+        let (PropertyConfig::Options { options, .. }, Some(agreed)) =
+            (&property.config, self.options.get(&property.id))
+        else {
+            return (renamed, removed);
+        };
+        for (id, old) in agreed {
+            match options.iter().find(|option| option.id == *id) {
+                Some(option) if option.name == *old => {}
+                Some(option) => renamed.push((
+                    field.property.clone(),
+                    format!(
+                        "option `{old}` is called `{}` in Notion now; name it as before, or write the new name in the \
+                         mapping",
+                        option.name
+                    ),
+                )),
+                None => removed.push((
+                    field.property.clone(),
+                    format!(
+                        "option `{old}` was removed in Notion, which emptied its pages; take it out of the mapping and \
+                         run `setup` to let the rows follow"
+                    ),
+                )),
+            }
+        }
+        (renamed, removed)
     }
 
     fn typed(&self, assignments: &[Assignment]) -> Result<Vec<(Assignment, PgType)>, BindError> {

@@ -32,6 +32,9 @@ use crate::value::{PageId, PropertyId, RecordKey, Value};
 /// Rows and links read at a time.
 const BATCH: usize = 500;
 
+/// Notes of the change log read at a time.
+pub(super) const NOTES: usize = 10_000;
+
 /// Pages that one answer to a query holds.
 const PAGES_IN_AN_ANSWER: u64 = 100;
 
@@ -159,11 +162,9 @@ impl Work<'_> {
                 .await?;
             complete &= batch.complete;
             let ids: Vec<PageId> = batch.pages.iter().map(|page| page.id.clone()).collect();
+            let links = self.engine.store.links_by_page(&entity.name, &ids).await?;
             let links: BTreeMap<PageId, Link> = self
-                .engine
-                .store
-                .links_by_page(&entity.name, &ids)
-                .await?
+                .followed(links)
                 .into_iter()
                 .filter_map(|link| link.page.clone().map(|page| (page, link)))
                 .collect();
@@ -223,6 +224,7 @@ impl Work<'_> {
             let links = self.engine.store.links_after(&entity.name, after, BATCH).await?;
             let Some(last) = links.last() else { return Ok(()) };
             after = Some(last.id);
+            let links = self.followed(links);
             for link in links {
                 let is_due = match link.phase {
                     Phase::Linked => true,
@@ -406,7 +408,8 @@ impl Work<'_> {
         started: OffsetDateTime,
         found: &mut Nominations,
     ) -> Result<(), EngineError> {
-        for link in self.engine.store.links_due(&entity.name, started, BATCH).await? {
+        let due = self.engine.store.links_due(&entity.name, started, BATCH).await?;
+        for link in self.followed(due) {
             let row = self.read_row(entity, &link.key).await?;
             let page = match &link.page {
                 // E14: nothing can be presumed of a page that came back after the record had ended.
@@ -465,7 +468,7 @@ impl Work<'_> {
             }
         } else {
             // The overlap of notes with rows seen before costs a comparison and nothing else.
-            let changes = self.engine.rows.changes(&entity.name, BATCH * 20).await?;
+            let changes = self.notes_of(&entity.name);
             notes = changes.iter().map(|change| change.seq).collect();
             let keys: BTreeSet<RecordKey> = changes
                 .into_iter()
@@ -477,14 +480,7 @@ impl Work<'_> {
             }
         }
         if scan_due && entity.capture == Capture::Triggers {
-            notes = self
-                .engine
-                .rows
-                .changes(&entity.name, BATCH * 20)
-                .await?
-                .iter()
-                .map(|note| note.seq)
-                .collect();
+            notes = self.notes_of(&entity.name).iter().map(|note| note.seq).collect();
         }
         marks.rows_captured_at = Some(started);
         Ok(notes)
@@ -493,7 +489,7 @@ impl Work<'_> {
     async fn capture_keys(&self, entity: &Arc<Entity>, found: &mut Nominations) -> Result<(), EngineError> {
         let keys = self.request.keys.clone();
         let rows = self.engine.rows.read(&entity.name, &keys).await?;
-        let links = self.engine.store.links_by_key(&entity.name, &keys).await?;
+        let links = self.links_of(entity, &keys).await?;
         for key in keys {
             let row = rows.iter().find(|row| row.key == key).cloned();
             let link = links.iter().find(|link| link.key == key).cloned();
@@ -536,7 +532,7 @@ impl Work<'_> {
         )
         .await?;
         let gone: Vec<RecordKey> = keys.iter().filter(|key| !there.contains(key)).cloned().collect();
-        for link in self.engine.store.links_by_key(&entity.name, &gone).await? {
+        for link in self.links_of(entity, &gone).await? {
             let row = out.get(&link.key).cloned().map_or(RowSeen::Absent, RowSeen::Seen);
             self.nominate_gone(entity, link, row, found).await?;
         }
@@ -552,9 +548,7 @@ impl Work<'_> {
     ) -> Result<u64, EngineError> {
         let keys: Vec<RecordKey> = rows.iter().map(|row| row.key.clone()).collect();
         let mut links: BTreeMap<RecordKey, Link> = self
-            .engine
-            .store
-            .links_by_key(&entity.name, &keys)
+            .links_of(entity, &keys)
             .await?
             .into_iter()
             .map(|link| (link.key.clone(), link))
@@ -623,6 +617,7 @@ impl Work<'_> {
             let links = self.engine.store.links_after(&entity.name, after, BATCH).await?;
             let Some(last) = links.last() else { return Ok(()) };
             after = Some(last.id);
+            let links = self.followed(links);
             let links: Vec<Link> = links
                 .into_iter()
                 .filter(|link| matches!(link.phase, Phase::Linked | Phase::Held | Phase::Detached))

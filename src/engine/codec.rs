@@ -7,19 +7,32 @@ use crate::codec::{self, Around, CodecCode, CodecError};
 use crate::mapping::Source;
 use crate::reconcile::{Fault, FieldError};
 use crate::template::Ambient;
-use crate::value::Value;
+use crate::value::{Choice, Value};
 
 /// A field's codec with its place in the row.
 #[derive(Clone, Debug)]
 pub struct BoundCodec {
     codec: codec::FieldCodec,
     source: Source,
+    takes_default: bool,
 }
 
 impl BoundCodec {
     /// The codec of a field whose value is there.
     pub fn new(codec: codec::FieldCodec, source: Source) -> Self {
-        Self { codec, source }
+        Self {
+            codec,
+            source,
+            takes_default: false,
+        }
+    }
+
+    /// The same, for a column that is never null and has a default.
+    pub fn with_default(self, takes_default: bool) -> Self {
+        Self {
+            takes_default,
+            ..self
+        }
     }
 }
 
@@ -77,7 +90,26 @@ impl FieldCodec for BoundCodec {
         }
     }
 
-    fn canonical_page(&self, value: Value) -> Value {
+    fn takes_default(&self) -> bool {
+        self.takes_default
+    }
+
+    fn canonical_page(&self, mut value: Value) -> Value {
+        // An option is known by its id; its name is the one that was agreed on (6.7).
+        let options = &self.codec.spec().options;
+        let rename = |choice: &mut Choice| {
+            let agreed = options
+                .iter()
+                .find(|option| option.id.is_some() && option.id == choice.id);
+            if let Some(agreed) = agreed {
+                choice.name.clone_from(&agreed.name);
+            }
+        };
+        match &mut value {
+            Value::Choice(choice) => rename(choice),
+            Value::Choices(choices) => choices.iter_mut().for_each(rename),
+            _ => {}
+        }
         self.codec.canon_nt(&value)
     }
 

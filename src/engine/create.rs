@@ -260,6 +260,10 @@ impl Work<'_> {
             let Some(PropertyRead::Whole(value)) = page.properties.get(&field.property) else {
                 continue;
             };
+            if value.is_empty() && field.codec.takes_default() {
+                // Nothing was chosen, and the column has a default for that.
+                continue;
+            }
             match decode(field, value, &BTreeMap::new(), None, &seen.references) {
                 Ok(value) => {
                     columns.insert(column.clone(), value);

@@ -20,7 +20,8 @@ pub struct Entity {
     pub key: Vec<(String, PgType)>,
     /// The fields that travel, in mapping order; properties that only stand in Notion's schema are not here.
     pub fields: Vec<EntityField>,
-    /// Fields whose property is gone or of another type, with the reason: they are left alone on both sides.
+    /// Fields whose property is gone or of another type, with the reason: they are left alone on both sides; and
+    /// fields with options that were renamed, which go on under the old names.
     pub frozen: Vec<(String, String)>,
     /// A digest of table, key and scope: which rows are the entity's.
     pub scope: String,
@@ -85,6 +86,11 @@ pub trait FieldCodec: Send + Sync {
     /// # Errors
     /// When the column is not in the row, or the text cannot be computed.
     fn row_value(&self, columns: &BTreeMap<String, Value>) -> Result<Value, FieldError>;
+
+    /// Whether the column's default stands in where a new row's page holds nothing.
+    fn takes_default(&self) -> bool {
+        false
+    }
 
     /// The canonical form of what the property was read, or sent, to hold.
     fn canonical_page(&self, value: Value) -> Value {

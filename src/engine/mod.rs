@@ -31,6 +31,7 @@ mod push;
 mod recover;
 mod reference;
 mod remove;
+mod rename;
 mod run;
 mod tally;
 mod trouble;

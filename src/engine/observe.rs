@@ -9,7 +9,7 @@ use super::reference::References;
 use super::{Engine, EngineError, Entity, EntityField, Request, Tuning};
 use crate::journal::{Conflict, ConflictStatus, Intent, IntentStatus};
 use crate::mapping::Direction;
-use crate::ports::{Link, Marks, Page, PageParent, PagesError, Priority, PropertyRead, Row};
+use crate::ports::{Change, Link, Marks, Page, PageParent, PagesError, Priority, PropertyRead, Row};
 use crate::reconcile::accept::shows;
 use crate::reconcile::last_write::Interval;
 use crate::reconcile::{
@@ -176,6 +176,8 @@ pub(super) struct Setting<'a> {
     pub(super) tuning: &'a Tuning,
     pub(super) request: &'a Request,
     pub(super) marks: &'a Marks,
+    /// Unacknowledged notes of the change log about the record.
+    pub(super) notes: &'a [Change],
     pub(super) offset: Option<(time::Duration, Duration)>,
     pub(super) bot: &'a crate::value::UserId,
 }
@@ -341,11 +343,13 @@ fn field_facts(
         settled_at,
         setting.now,
     );
+    let noted = noted_at(field, setting);
     let changed = Sides {
+        // Section 3, best evidence first: the trigger's own time, then the row's, then what was seen when.
         postgres: Interval {
-            after,
+            after: noted.or(after),
             until: Some(until),
-            estimate: updated_at(columns, setting),
+            estimate: noted.or_else(|| updated_at(columns, setting)),
         },
         notion: page_interval(seen, &state, unchanged.notion, setting),
     };
@@ -370,6 +374,22 @@ fn field_facts(
         offset_error: setting.offset.map(|(_, error)| error),
         chosen,
     }
+}
+
+/// When a statement last changed the field's column, as the change log has it.
+fn noted_at(field: &EntityField, setting: &Setting<'_>) -> Option<OffsetDateTime> {
+    let column = field.column.as_ref()?;
+    setting
+        .notes
+        .iter()
+        .filter(|note| !note.deleted)
+        .filter(|note| {
+            note.columns
+                .as_ref()
+                .is_none_or(|columns| columns.contains(column))
+        })
+        .map(|note| note.at.min(setting.now))
+        .max()
 }
 
 /// When the application says that the row was last updated: an upper bound it writes itself.

@@ -1,7 +1,7 @@
 //! One cycle of a profile: lease, recover, capture, plan, guards, apply, second phase, marks, report.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,14 +10,15 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::apply::Candidate;
-use super::capture::Captured;
+use super::capture::{Captured, NOTES};
 use super::tally::Tally;
 use super::{Engine, EngineError, Entity, Request};
 use crate::journal::Outcome as Ended;
+use crate::mapping::Capture;
 use crate::plan::file::SavedPlan;
 use crate::plan::order::EntityOrder;
 use crate::plan::{Operation, OperationKind, Plan, guard};
-use crate::ports::{Commit, Fence, Marks, Pin, Record, Retry, RunRecord};
+use crate::ports::{Change, Commit, Fence, Link, Marks, Pin, Record, Retry, RunRecord};
 use crate::report::{Command, ErrorCode, Failure, Outcome, ProfileReport, Refusal};
 use crate::value::{RecordKey, UserId};
 
@@ -49,6 +50,12 @@ pub(super) struct Work<'a> {
     marks: Mutex<BTreeMap<String, Marks>>,
     lease_until: Mutex<OffsetDateTime>,
     waiting: Mutex<BTreeSet<(String, RecordKey)>>,
+    /// The notes of the change log, by entity and key, as they stood when the run began.
+    notes: Mutex<BTreeMap<String, BTreeMap<RecordKey, Vec<Change>>>>,
+    /// Links whose rows have another key than is stored, while planning.
+    renamed: Mutex<BTreeMap<Uuid, Link>>,
+    /// Records in a row that Postgres could not serve.
+    pub(super) failures: AtomicU32,
     /// Second pages of our own that this run met.
     pub(super) strays: AtomicUsize,
 }
@@ -104,6 +111,9 @@ impl Engine {
             marks: Mutex::default(),
             lease_until: Mutex::new(lease_until),
             waiting: Mutex::default(),
+            notes: Mutex::default(),
+            renamed: Mutex::default(),
+            failures: AtomicU32::new(0),
             strays: AtomicUsize::new(0),
         }
     }
@@ -223,6 +233,33 @@ impl Work<'_> {
         locked(&self.marks).get(entity).cloned().unwrap_or_default()
     }
 
+    /// The notes of the change log about an entity, as they stood when the run began.
+    pub(super) fn notes_of(&self, entity: &str) -> Vec<Change> {
+        let notes = locked(&self.notes);
+        notes
+            .get(entity)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
+    /// The same, about one record.
+    pub(super) fn notes_about(&self, entity: &str, key: &RecordKey) -> Vec<Change> {
+        let notes = locked(&self.notes);
+        notes
+            .get(entity)
+            .and_then(|notes| notes.get(key))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The links whose keys changed and are stored under the old one still, while planning.
+    pub(super) fn renamed(&self) -> MutexGuard<'_, BTreeMap<Uuid, Link>> {
+        locked(&self.renamed)
+    }
+
     /// Notes a record whose relations are to be set once the pages they lead to are there.
     pub(super) fn second_phase(&self, entity: &str, key: &RecordKey) {
         locked(&self.waiting).insert((entity.to_owned(), key.clone()));
@@ -293,6 +330,17 @@ impl Work<'_> {
     async fn capture_all(&self) -> Result<Vec<Captured>, EngineError> {
         let mut captured = Vec::new();
         for entity in self.entities() {
+            // A run has followed them already; a plan writes nothing, and goes on as if it had.
+            let renamed = self.renamed_links(&entity).await?;
+            self.renamed()
+                .extend(renamed.into_iter().map(|(_, link)| (link.id, link)));
+            if entity.capture == Capture::Triggers {
+                let mut notes: BTreeMap<RecordKey, Vec<Change>> = BTreeMap::new();
+                for note in self.engine.rows.changes(&entity.name, NOTES).await? {
+                    notes.entry(note.key.clone()).or_default().push(note);
+                }
+                locked(&self.notes).insert(entity.name.clone(), notes);
+            }
             let marks = self.engine.store.marks(&entity.name).await?;
             locked(&self.marks).insert(entity.name.clone(), marks);
             captured.push(self.capture(&entity).await?);
@@ -318,6 +366,7 @@ impl Work<'_> {
         let started = self.engine.clock.now();
         for entity in self.entities() {
             self.recover(&entity).await?;
+            self.follow_keys(&entity).await?;
         }
         let mut captured = self.capture_all().await?;
         *plan = self.planned(&mut captured);
@@ -614,13 +663,19 @@ fn failure(error: &EngineError) -> Failure {
         EngineError::Busy { .. } => ErrorCode::ProfileBusy,
         EngineError::SavedPlan(_) => ErrorCode::StalePlan,
     };
+    let message = with_causes(error);
+    Failure { code, message }
+}
+
+/// An error with all that lies behind it; none of it quotes a row.
+pub(super) fn with_causes(error: &EngineError) -> String {
     let mut message = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(source) = cause {
         message.push_str(&format!(": {source}"));
         cause = source.source();
     }
-    Failure { code, message }
+    message
 }
 
 impl EngineError {

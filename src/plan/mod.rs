@@ -13,6 +13,7 @@ use crate::report::{FieldReport, OperationReport, PlanReport, Refusal, SchemaCha
 pub mod file;
 pub mod guard;
 mod operation;
+pub mod option_names;
 pub mod order;
 pub mod schema_change;
 

@@ -28,6 +28,8 @@ pub struct Known {
     pub data_sources: BTreeMap<String, DataSourceId>,
     /// For each entity the ids of its properties, by their names in the mapping.
     pub properties: BTreeMap<String, BTreeMap<String, PropertyId>>,
+    /// For each entity the names of its options that were agreed on.
+    pub options: BTreeMap<String, super::option_names::OptionNames>,
 }
 
 /// A database as its mapping wants it.

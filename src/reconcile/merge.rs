@@ -6,7 +6,7 @@
 
 use super::accept::Accepted;
 use super::policy::{self, Evidence};
-use super::{Bases, FieldError, FieldFacts, Observation, Reason, Side, Value};
+use super::{Bases, Fault, FieldError, FieldFacts, Observation, Reason, Side, Value};
 use crate::mapping::{Direction, Initial};
 use crate::value::PropertyId;
 
@@ -108,6 +108,7 @@ fn decide(
         return first_look(field, now, initial);
     }
     let (a, b) = (own.row_changed, own.page_changed);
+    let seen = (row, page);
     let pushes = if own.force_push {
         Reason::OwnLateWrite
     } else {
@@ -141,6 +142,7 @@ fn decide(
         },
     }
     .regrouped(field, last_write, group_conflicts && a && !b)
+    .not_hiding(field, b, seen)
 }
 
 /// F7: the policy chooses, or a person must.
@@ -217,6 +219,26 @@ impl FieldDecision {
             self.overruled = Some(side);
         }
         self
+    }
+
+    /// The same, or a conflict where the page was edited while the row leads out of the profile: what a person typed
+    /// there can be put right by nobody else, and must not be passed over (6.5).
+    fn not_hiding(self, field: &FieldFacts, page_changed: bool, (row, page): (&Value, &Value)) -> Self {
+        let leads_out =
+            matches!(&self.action, FieldAction::Freeze(error) if error.fault == Fault::ForeignReference);
+        if !leads_out || !page_changed || field.direction != Direction::Both {
+            return self;
+        }
+        match field.chosen {
+            Some(Side::Postgres) => {
+                let seen = Bases {
+                    row: row.clone(),
+                    page: page.clone(),
+                };
+                field.decision(FieldAction::Rebase(seen), Reason::PersonChosePostgres)
+            }
+            _ => field.decision(FieldAction::Conflict, Reason::PersonMustChoose),
+        }
     }
 
     /// The same, or a conflict where only the group as a whole changed on both sides.

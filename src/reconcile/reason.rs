@@ -132,6 +132,8 @@ reasons! {
     IdIsUnknown = "the page names a key that is not this profile's",
     /// E19.
     PageNamesRow = "the page names this row",
+    /// 6.3.
+    KeyWasRenamed = "the row was given another key",
     /// 6.2.
     LabelWasEdited = "a person edited the page's `postgres_id`",
     /// The page shows another status than the record has.

@@ -95,8 +95,9 @@ error_codes! {
     ForeignReference = "foreign_reference": "The relation leads to a record outside this profile. It is not \
         written, and its key is not shown in Notion.",
     /// A property is gone, or of another type.
-    PropertyDrift = "property_drift": "The property was deleted or given another type in Notion. The field is \
-        frozen on both sides; nothing is read as empty. Run `setup` to add it again, or change the mapping.",
+    PropertyDrift = "property_drift": "The property was deleted or given another type in Notion, or one of its \
+        options another name. What is gone is frozen on both sides, and nothing is read as empty: run `setup` to add it \
+        again, or change the mapping. A renamed option goes on under its old name until the mapping has the new one.",
     /// A column is gone, or of another type.
     ColumnDrift = "column_drift": "The column was dropped or given another type. The field is frozen on both \
         sides until the mapping and the table agree.",

@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use frames_sync::journal::{Act, AuditEntry, Kept};
+use frames_sync::mapping::Predicate;
 use frames_sync::ports::{
-    Clock, Commit, CommitOutcome, Fence, Link, Record, Row, RowChange, RowOutcome, RowWrite, Rows, Store,
-    StoreError,
+    Approval, Clock, Commit, CommitOutcome, Fence, Link, Pin, Record, Row, RowChange, RowOutcome, RowWrite,
+    Rows, Store, StoreError,
 };
+use frames_sync::postgres::{EntityTable, ProfileDatabase, introspect_all, migrate_state};
 use frames_sync::reconcile::{Phase, Reason, Side};
+use frames_sync::schema::TableName;
 use frames_sync::value::{PageId, RecordKey, Value};
+use time::macros::datetime;
 use uuid::Uuid;
 
 use super::world::World;
+use crate::support::TestDatabase;
 
 fn link(id: u128, key: &str, page: Option<&str>) -> Link {
     Link {
@@ -170,6 +175,65 @@ pub(crate) async fn holds(store: &dyn Store, rows: &dyn Rows, now: time::OffsetD
             .is_empty()
     );
 
+    // What is due comes by its instant, and once.
+    let due = Link {
+        look_again_at: Some(now),
+        ..found[0].clone()
+    };
+    let current = store.links_by_page("teams", &[PageId::from("p1")]).await.unwrap()[0].rev;
+    store
+        .commit(fence, put(Link { rev: current, ..due }))
+        .await
+        .unwrap();
+    let minute = time::Duration::MINUTE;
+    assert_eq!(store.links_due("teams", now - minute, 9).await.unwrap().len(), 0);
+    assert_eq!(store.links_due("teams", now, 9).await.unwrap().len(), 1);
+
+    // Deletes are counted by side and time; a page that belonged to no record is none.
+    for (id, link) in [(20, Some(Uuid::from_u128(1))), (21, None)] {
+        let deleted = AuditEntry {
+            id: Uuid::from_u128(id),
+            link,
+            side: Side::Notion,
+            act: Act::Deleted,
+            ..entry.clone()
+        };
+        store
+            .commit(fence, Commit::of(vec![Record::Audit(deleted)]))
+            .await
+            .unwrap();
+    }
+    let deleted = async |side, since| store.deleted_since("teams", side, since).await.unwrap();
+    assert_eq!(deleted(Side::Notion, now).await, 1);
+    assert_eq!(deleted(Side::Notion, now + minute).await, 0);
+    assert_eq!(deleted(Side::Postgres, now).await, 0);
+
+    // An approval is of one plan, once, and for its time.
+    let approval = Approval {
+        hash: "abcdef12".to_owned(),
+        expires_at: now + minute,
+    };
+    store.approve(&approval).await.unwrap();
+    assert!(!store.take_approval("another", now).await.unwrap());
+    assert!(!store.take_approval("abcdef12", now + minute * 2).await.unwrap());
+    assert!(store.take_approval("abcdef12", now).await.unwrap());
+    assert!(!store.take_approval("abcdef12", now).await.unwrap());
+
+    // A pin is replaced, and what tells the database from another one does not change by itself.
+    for value in ["first", "second"] {
+        let pin = Pin {
+            name: "bot".to_owned(),
+            value: value.to_owned(),
+        };
+        store
+            .commit(fence, Commit::of(vec![Record::Pin(pin)]))
+            .await
+            .unwrap();
+    }
+    let pins = store.pins().await.unwrap();
+    assert_eq!((pins.len(), pins[0].value.as_str()), (1, "second"));
+    assert_eq!(store.identity().await.unwrap(), store.identity().await.unwrap());
+
     // Whoever lost the lease commits nothing.
     store.release(fence).await.unwrap();
     let next = store
@@ -193,4 +257,35 @@ async fn the_store_in_memory_keeps_the_contract() {
     let world = World::new();
     world.team("team_1", "Rockets");
     holds(&*world.store, &*world.tables, world.clock.now()).await;
+}
+
+#[tokio::test]
+async fn the_store_in_postgres_keeps_the_contract() {
+    let (_database, pool) = TestDatabase::with(
+        "create table teams (id text primary key, name text not null);
+         insert into teams values ('team_1', 'Rockets');",
+    )
+    .await;
+    migrate_state(&pool, "frames_sync").await.unwrap();
+    let name = TableName {
+        schema: "public".to_owned(),
+        name: "teams".to_owned(),
+    };
+    let table = introspect_all(&pool, std::slice::from_ref(&name))
+        .await
+        .unwrap()
+        .remove(&name)
+        .unwrap();
+    let teams = EntityTable {
+        table,
+        key: vec!["id".to_owned()],
+        columns: vec!["id".to_owned(), "name".to_owned()],
+        scope: Predicate::All(Vec::new()),
+        updated_at: None,
+    };
+    let entities = BTreeMap::from([("teams".to_owned(), teams)]);
+    let database = ProfileDatabase::new(pool, "frames_sync", "cal", entities, None).unwrap();
+    // Instants are kept to the microsecond there.
+    holds(&database, &database, datetime!(2026-01-01 12:00 UTC)).await;
+    assert!(database.identity().await.unwrap().is_some());
 }

@@ -85,6 +85,7 @@ fn known(done: &[SetUp]) -> Known {
             .iter()
             .map(|one| (one.entity.clone(), one.plan.matched.clone()))
             .collect(),
+        ..Known::default()
     }
 }
 

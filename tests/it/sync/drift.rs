@@ -136,3 +136,97 @@ async fn a_changed_filter_writes_nothing_before_it_is_approved() {
     assert_eq!(world.pages("Things").len(), 1);
     world.ok(&["sync"]);
 }
+
+#[tokio::test]
+async fn an_option_that_a_person_renames_is_one_event_and_no_edit_of_its_pages() {
+    let world = World::with(THINGS, BOTH).await;
+    world.sql("update things set kind = 'red' where id = 't2'").await;
+    world.ok(&["setup"]);
+    world.ok(&["sync"]);
+    let rename = |from: &str, to: &str| {
+        let source = world.source("Things");
+        world
+            .simulator
+            .workspace(|workspace| workspace.rename_option(source, "Kind", from, to))
+            .unwrap_or_else(|refusal| panic!("{}", refusal.message));
+    };
+    rename("red", "crimson");
+    let rows = world.rows("things").await;
+    for command in ["sync", "pull", "push"] {
+        world.simulator.clear_exchanges();
+        let report = world.run(&[command, "--full"]);
+        assert_eq!(
+            report.codes("things"),
+            ["property_drift"],
+            "{command}: {:#}",
+            report.json
+        );
+        assert_eq!(writes(&world.simulator.exchanges()).len(), 0, "{command}");
+        assert_eq!(world.rows("things").await, rows, "{command}");
+    }
+    // Everything else flows, and the option itself too, under the name that both sides know.
+    let (one, three) = (world.page("Things", "t1"), world.page("Things", "t3"));
+    world.edit(one, "Kind", super::world::select("blue"));
+    world.sql("update things set kind = 'red' where id = 't3'").await;
+    world.run(&["sync"]);
+    let kinds = "select string_agg(coalesce(kind, '-'), ',' order by id) from things where org = 'cal'";
+    assert_eq!(world.scalar(kinds).await.as_deref(), Some("blue,red,red"));
+    assert_eq!(world.text(three, "Kind"), "crimson");
+    assert_eq!(
+        world.text(three, "sync_status"),
+        "synced",
+        "no page is in error for it"
+    );
+    // Named as before, nothing is left of it.
+    rename("crimson", "red");
+    let (_, exchanges) = world.watched(&["sync"]);
+    assert_eq!(writes(&exchanges).len(), 0);
+    // Written in the mapping, the new name is the rows' too.
+    rename("red", "crimson");
+    world.rewrite(
+        "things",
+        &THINGS_MAPPING.replace("[red, green, blue]", "[crimson, green, blue]"),
+    );
+    world.ok(&["sync"]);
+    assert_eq!(world.scalar(kinds).await.as_deref(), Some("blue,crimson,crimson"));
+    let (_, exchanges) = world.watched(&["sync"]);
+    assert_eq!(writes(&exchanges).len(), 0);
+}
+
+#[tokio::test]
+async fn an_option_that_a_person_removes_empties_no_column() {
+    let world = World::with(THINGS, BOTH).await;
+    world.ok(&["setup"]);
+    let source = world.source("Things");
+    world
+        .simulator
+        .workspace(|workspace| workspace.remove_option(source, "Kind", "red"))
+        .unwrap_or_else(|refusal| panic!("{}", refusal.message));
+    let rows = world.rows("things").await;
+    for command in ["sync", "pull", "push", "sync"] {
+        world.simulator.clear_exchanges();
+        let report = world.run(&[command, "--full"]);
+        assert_eq!(
+            report.codes("things"),
+            ["property_drift"],
+            "{command}: {:#}",
+            report.json
+        );
+        assert_eq!(writes(&world.simulator.exchanges()).len(), 0, "{command}");
+        assert_eq!(world.rows("things").await, rows, "{command}");
+    }
+    // A person lets the rows follow.
+    world.rewrite(
+        "things",
+        &THINGS_MAPPING.replace("[red, green, blue]", "[green, blue]"),
+    );
+    world.ok(&["setup"]);
+    world.ok(&["sync"]);
+    assert_eq!(
+        world
+            .scalar("select coalesce(kind, 'none') from things where id = 't1'")
+            .await
+            .as_deref(),
+        Some("none")
+    );
+}

@@ -376,3 +376,49 @@ async fn a_change_of_most_rows_stops_the_mapping() {
     assert_eq!(report.entity("things")["refusals"][0]["code"], "mass_change");
     assert_eq!(writes(&world.simulator.exchanges()).len(), 0);
 }
+
+#[tokio::test]
+async fn a_property_left_empty_on_a_new_page_takes_the_columns_default() {
+    let world = World::with(
+        "create table things (
+             id text primary key default 'id_' || md5(random()::text), name text not null, org text,
+             kind text not null default 'red', amount int not null default 7
+         );
+         insert into things values ('t1', 'One', 'cal', 'blue', 1);",
+        &[(
+            "things",
+            "version: 1
+entity: things
+table: public.things
+key: id
+scope: { org: \"{{ vars.org }}\" }
+on_page_create: insert_row
+notion: { title: Things }
+properties:
+  Name: { type: title, column: name }
+  Kind: { type: select, column: kind, options: [red, blue] }
+  Amount: { type: number, column: amount }
+",
+        )],
+    )
+    .await;
+    world.ok(&["setup"]);
+    let source = world.source("Things");
+    let page = world
+        .simulator
+        .workspace(|workspace| workspace.add_row(source, &json!({ "Name": title("Bare") })))
+        .unwrap_or_else(|refusal| panic!("{}", refusal.message));
+    let report = world.ok(&["sync"]);
+    assert_eq!(report.total("rows_inserted"), 1, "{:#}", report.json);
+    assert_eq!(
+        world
+            .scalar("select concat(kind, ':', amount, ':', org) from things where name = 'Bare'")
+            .await
+            .as_deref(),
+        Some("red:7:cal")
+    );
+    assert_eq!(world.text(page, "Kind"), "red", "and the page shows it");
+    assert_eq!(world.text(page, "Amount"), "7");
+    let (_, exchanges) = world.watched(&["sync"]);
+    assert_eq!(writes(&exchanges).len(), 0);
+}

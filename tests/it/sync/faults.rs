@@ -273,3 +273,82 @@ async fn a_pull_interrupted_by_a_kill_is_whole_or_not_at_all() {
         "each written once"
     );
 }
+
+#[tokio::test]
+async fn a_locked_row_delays_itself_alone() {
+    let world = World::with(THINGS, BOTH).await;
+    world.ok(&["setup"]);
+    for key in ["t1", "t2", "t3"] {
+        world.edit(world.page("Things", key), "Note", text("typed"));
+    }
+    let mut lock = world.pool.begin().await.expect("a transaction");
+    sqlx::query("select from things where id = 't1' for update")
+        .execute(&mut *lock)
+        .await
+        .expect("the lock");
+    let report = world.run(&["sync"]);
+    assert_eq!(report.code, 1, "{:#}", report.json);
+    assert_eq!(report.json["outcome"], "partial");
+    assert_eq!(report.codes("things"), ["postgres_failed"]);
+    let message = report.entity("things")["errors"][0]["message"].to_string();
+    assert!(message.contains("55P03"), "{message}");
+    let typed = "select string_agg(id, ',' order by id) from things where note = 'typed'";
+    assert_eq!(world.scalar(typed).await.as_deref(), Some("t2,t3"));
+    lock.rollback().await.expect("the lock's end");
+    world.ok(&["sync"]);
+    assert_eq!(world.scalar(typed).await.as_deref(), Some("t1,t2,t3"));
+}
+
+#[tokio::test]
+async fn a_write_that_other_transactions_were_in_the_way_of_is_tried_again_in_the_same_run() {
+    for state in ["40001", "40P01"] {
+        let world = World::with(THINGS, BOTH).await;
+        world.ok(&["setup"]);
+        world
+            .sql(&format!(
+                "create sequence tries;
+                 create function in_the_way() returns trigger language plpgsql as $$ begin
+                     if nextval('tries') < 3 then raise exception 'SENTINEL' using errcode = '{state}'; end if;
+                     return new;
+                 end $$;
+                 create trigger in_the_way before update on things for each row execute function in_the_way();"
+            ))
+            .await;
+        world.edit(world.page("Things", "t1"), "Note", text("typed"));
+        let report = world.ok(&["sync"]);
+        assert_eq!(report.total("rows_updated"), 1, "{state}: {:#}", report.json);
+        assert_eq!(
+            world
+                .scalar("select note from things where id = 't1'")
+                .await
+                .as_deref(),
+            Some("typed")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_serves_nobody_ends_the_run_instead_of_trying_every_record() {
+    let world = World::with(ROWS, BOTH).await;
+    world.ok(&["setup"]);
+    world
+        .sql(
+            "create sequence tries;
+             create function in_the_way() returns trigger language plpgsql as $$ begin
+                 perform nextval('tries');
+                 raise exception 'SENTINEL' using errcode = '53200';
+             end $$;
+             create trigger in_the_way before update on things for each row execute function in_the_way();",
+        )
+        .await;
+    for page in world.pages("Things").into_iter().take(19) {
+        world.edit(page, "Note", text("typed"));
+    }
+    let report = world.run(&["sync"]);
+    assert_eq!(report.code, 3, "{:#}", report.json);
+    assert_eq!(report.json["profiles"][0]["failure"]["code"], "postgres_failed");
+    assert!(!format!("{:#}{}", report.json, report.stderr).contains("SENTINEL"));
+    let tries = world.scalar("select last_value::text from tries").await;
+    let tries: u32 = tries.and_then(|tries| tries.parse().ok()).expect("a number");
+    assert!((20..19 * 4).contains(&tries), "{tries} tries of 19 records");
+}

@@ -555,3 +555,85 @@ async fn a_person_settles_a_conflict_by_choosing_a_side() {
         assert_eq!(again.code, Some(1));
     }
 }
+
+#[tokio::test]
+async fn a_relation_typed_over_one_that_leads_out_of_the_profile_waits_for_a_person() {
+    for take in ["notion", "postgres"] {
+        let world = with_policy("postgres_wins").await;
+        let page = world.page("Things", "t1");
+        world
+            .sql("update things set group_id = 'x1' where id = 't1'")
+            .await;
+        world.ok(&["sync"]);
+        let second = world.page("Groups", "g2");
+        world.edit(page, "Group", json!({ "relation": [{ "id": second }] }));
+        let report = world.run(&["sync"]);
+        assert_eq!(report.total("conflicts_opened"), 1, "{:#}", report.json);
+        let group = "select group_id from things where id = 't1'";
+        assert_eq!(world.scalar(group).await.as_deref(), Some("x1"));
+        assert_eq!(plain(&world.value(page, "Group")), second.to_string());
+        let (report, exchanges) = world.watched(&["sync"]);
+        assert_eq!(
+            (report.total("conflicts_opened"), writes(&exchanges).len()),
+            (0, 0)
+        );
+        let listed = world.ok(&["conflicts", "list"]).json;
+        assert_eq!(listed["conflicts"][0]["property"], "Group", "{listed:#}");
+        let id = listed["conflicts"][0]["id"].as_str().expect("an id");
+        world.ok(&["conflicts", "resolve", id, "--take", take]);
+        world.ok(&["sync"]);
+        let expected = if take == "notion" { "g2" } else { "x1" };
+        assert_eq!(world.scalar(group).await.as_deref(), Some(expected));
+        assert_eq!(world.ok(&["conflicts", "list"]).json["conflicts"], json!([]));
+        let sent = world.simulator.exchanges();
+        assert!(sent.iter().all(|exchange| !exchange.request_body.contains("x1")));
+        let (_, exchanges) = world.watched(&["sync"]);
+        assert_eq!(writes(&exchanges).len(), 0);
+    }
+}
+
+/// Both sides edit a note, with the trigger's time that many minutes from now; the evidence that it was settled with.
+async fn settled_by_trigger_time(minutes: i64) -> (World, uuid::Uuid, Json) {
+    let mapping = THINGS_MAPPING.replace(
+        "key: id\n",
+        "key: id\ncapture: triggers\nconflict: last_write_wins\n",
+    );
+    let world = World::with(THINGS, &[("things", &mapping), ("groups", GROUPS_MAPPING)]).await;
+    if minutes == 0 {
+        // Every edit in Notion is ten minutes old.
+        world
+            .simulator
+            .set_clock(frames_sync::simulator::Clock::Machine { offset: -600_000 });
+    }
+    world.ok(&["setup"]);
+    world.ok(&["sync"]);
+    let page = both_edit(&world).await;
+    world
+        .sql(&format!(
+            "update frames_sync.change_log set at = at + {minutes} * interval '1 minute'"
+        ))
+        .await;
+    let report = world.ok(&["sync"]);
+    assert_eq!(report.total("conflicts_resolved"), 1, "{:#}", report.json);
+    let evidence = world
+        .scalar("select body->>'evidence' from frames_sync.conflict")
+        .await
+        .expect("the evidence");
+    (world, page, serde_json::from_str(&evidence).expect("JSON"))
+}
+
+#[tokio::test]
+async fn the_triggers_time_says_that_the_row_was_written_earlier_or_later() {
+    let (world, page, evidence) = settled_by_trigger_time(-10).await;
+    assert_eq!(evidence["certainty"], "probable", "{evidence:#}");
+    assert!(!evidence["changed"]["postgres"]["estimate"].is_null());
+    assert_eq!(note(&world).await.as_deref(), Some("from Notion"));
+    assert_eq!(world.text(page, "Note"), "from Notion");
+
+    let (world, page, evidence) = settled_by_trigger_time(0).await;
+    assert_eq!(evidence["certainty"], "proven", "{evidence:#}");
+    let row = &evidence["changed"]["postgres"];
+    assert_eq!(row["after"], row["estimate"], "the statement's own time");
+    assert_eq!(note(&world).await.as_deref(), Some("from Postgres"));
+    assert_eq!(world.text(page, "Note"), "from Postgres");
+}

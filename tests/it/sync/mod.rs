@@ -9,6 +9,7 @@ mod faults;
 mod fields;
 mod gone;
 mod guards;
+mod keys;
 mod profiles;
 mod saved;
 mod world;
