@@ -257,6 +257,12 @@ impl Schedule {
         let Some(run) = &self.last else { return };
         let refusals = run.report.entities.iter().flat_map(|entity| &entity.refusals);
         for refusal in refusals {
+            *self
+                .world
+                .lock()
+                .coverage
+                .entry("approved".to_owned())
+                .or_insert(0) += 1;
             let approval = Approval {
                 hash: refusal.approve.clone(),
                 expires_at: self.world.instant(self.world.now() + 3_600_000),

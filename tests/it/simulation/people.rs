@@ -98,10 +98,17 @@ impl Schedule {
         }
         drop(state);
         let relations = self.world.tape.setting.relations;
-        self.world
-            .tables
-            .put(TEAMS, columns(&key.to_string(), &values, relations));
+        self.world.tables.put(
+            TEAMS,
+            columns(&key.to_string(), &values, relations, self.stamped()),
+        );
         true
+    }
+
+    /// What the application writes into `updated_at`.
+    fn stamped(&self) -> Value {
+        let seconds = self.world.instant(self.world.now()).unix_timestamp();
+        jiff::Timestamp::from_second(seconds).map_or(Value::Null, Value::Instant)
     }
 
     fn set_row(&self, key: &RecordKey, field: &str, value: Value) -> bool {
@@ -110,6 +117,7 @@ impl Schedule {
             return false;
         };
         row.insert(field.to_owned(), value.clone());
+        row.insert("updated_at".to_owned(), self.stamped());
         trigger(&mut row, self.world.tape.setting.table_acts);
         let mut state = self.world.lock();
         self.world
@@ -194,6 +202,7 @@ impl Schedule {
             Op::RowDelete { record } => {
                 let key = self.key(record);
                 self.touch(&key);
+                self.world.lock().related.remove(&key.to_string());
                 self.withdraw(&key);
                 self.world.tables.delete(TEAMS, &key)
             }
@@ -246,11 +255,15 @@ impl Schedule {
             }
             Op::RowRelate { record, target } => {
                 let key = self.key(record);
-                self.world
-                    .tables
-                    .set(TEAMS, &key, RELATION, Value::text(format!("q{target}")))
+                let value = Value::text(format!("q{target}"));
+                let done = self.world.tables.set(TEAMS, &key, RELATION, value);
+                if done {
+                    self.world.lock().related.insert(key.to_string());
+                }
+                done
             }
             Op::PageRelate { record, target } => self.relate(record, target),
+            Op::TargetTrash { target } => self.trash_target(target),
             Op::Choose { record, postgres } => self.choose(record, postgres),
         }
     }
@@ -351,6 +364,37 @@ impl Schedule {
             });
         }
         editable
+    }
+
+    /// A target in the trash vanishes from the relations that lead to it, without any edit of theirs.
+    fn trash_target(&self, target: u8) -> bool {
+        let key = RecordKey::single(format!("q{target}"));
+        let links = self.store.links();
+        let page = links
+            .iter()
+            .find(|link| link.entity == PROJECTS && link.key == key)
+            .and_then(|link| link.page.clone());
+        let Some(page) = page else { return false };
+        let mut state = self.world.lock();
+        self.world.person_changes(&mut state, &page, |version| {
+            version.page.in_trash = !version.page.in_trash;
+        });
+        let trashed = state
+            .pages
+            .get(&page)
+            .is_some_and(|page| page.now().page.in_trash);
+        state.target_trashed = true;
+        if trashed {
+            for page_of in state.pages.values_mut().filter(|page| page.entity == TEAMS) {
+                for version in page_of.versions.last_mut().into_iter() {
+                    let relation = version.page.properties.get_mut(&PropertyId::from(RELATION));
+                    if let Some(frames_sync::ports::PropertyRead::Whole(Value::Pages(pages))) = relation {
+                        pages.remove(&page);
+                    }
+                }
+            }
+        }
+        true
     }
 
     fn choose(&self, record: u8, postgres: bool) -> bool {

@@ -134,10 +134,17 @@ pub(crate) struct State {
     pub(crate) coverage: BTreeMap<String, u64>,
     pub(crate) requests: u64,
     pub(crate) notion_writes: u64,
+    /// Those that a person would miss: fields, new pages, trash.
+    pub(crate) data_writes: u64,
     pub(crate) row_writes: u64,
     pub(crate) field_writes: u64,
     pub(crate) user_edits: u64,
-    pub(crate) removals: u64,
+    /// Pages trashed and rows deleted by the engine.
+    pub(crate) removals: [u64; 2],
+    /// Whether a person put a relation's target in the trash: nothing may take that for an edit of the relation.
+    pub(crate) target_trashed: bool,
+    /// Rows that were given a reference; nobody ever takes one away.
+    pub(crate) related: BTreeSet<String>,
     pub(crate) quiet: bool,
     pub(crate) serial: u64,
     /// Of the lease that was granted last.
@@ -468,7 +475,7 @@ impl World {
             }
         }
         if removes {
-            state.removals += 1;
+            state.removals[0] += 1;
         }
         self.change(state, id, BOT, |version| {
             if let Some(in_trash) = write.in_trash {
