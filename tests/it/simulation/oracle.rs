@@ -40,13 +40,11 @@ impl Schedule {
                 ));
             }
         }
-        if self.world.tape.setting.strict_cap
-            && state.removals > 3
-            && !state.coverage.contains_key("approved")
-        {
+        let [pages, rows] = state.removals;
+        let approved = state.coverage.contains_key("approved");
+        if self.world.tape.setting.strict_cap && pages.max(rows) > 3 && !approved {
             found.push(format!(
-                "I6: {} records were removed without an approval",
-                state.removals
+                "I6: {pages} pages and {rows} rows were removed without an approval"
             ));
         }
         drop(state);
