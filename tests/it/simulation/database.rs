@@ -112,8 +112,8 @@ impl Gate {
         state.row_writes += 1;
         let set = match write {
             RowWrite::Update { set, .. } | RowWrite::Insert { set, .. } => set.as_slice(),
-            RowWrite::Delete { .. } => {
-                state.removals[1] += 1;
+            RowWrite::Delete { entity, .. } => {
+                state.removals[1] += u64::from(entity == TEAMS);
                 for (column, value) in before
                     .into_iter()
                     .flatten()

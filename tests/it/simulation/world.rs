@@ -443,7 +443,7 @@ impl World {
         snapshot: Millis,
     ) {
         let Some(page) = state.pages.get(id) else { return };
-        let before = page.now().page.clone();
+        let (before, is_team) = (page.now().page.clone(), page.entity == TEAMS);
         let key = property(&before, "postgres_id");
         let removes = write.in_trash == Some(true) && !before.in_trash;
         for field in FIELDS.iter().copied() {
@@ -474,7 +474,7 @@ impl World {
                 cell.arrived.push(sent);
             }
         }
-        if removes {
+        if removes && is_team {
             state.removals[0] += 1;
         }
         self.change(state, id, BOT, |version| {
