@@ -255,7 +255,7 @@ impl Connection {
             }
             None => self.world.create(&mut state, entity, write),
         };
-        Ok(state.pages[&id].now().page.clone())
+        Ok(state.shown(&state.pages[&id].now().page))
     }
 
     fn listing(&self, entity: &str, query: &PageQuery) -> Vec<Page> {
@@ -269,7 +269,7 @@ impl Connection {
             .filter(|version| {
                 !version.hidden && !version.page.in_trash && version.page.parent == PageParent::Entity
             })
-            .map(|version| version.page.clone())
+            .map(|version| state.shown(&version.page))
             .filter(|page| match query {
                 PageQuery::All => true,
                 PageQuery::EditedSince(since) if self.world.is(Mutant::HighWaterMinute) => {
@@ -351,7 +351,7 @@ impl Pages for Connection {
                 } else {
                     known.at(shows).unwrap_or(known.now())
                 };
-                let (hidden, mut answer) = (version.hidden, version.page.clone());
+                let (hidden, mut answer) = (version.hidden, state.shown(&version.page));
                 if hidden {
                     if !self.world.is(Mutant::NotFoundIsDeleted) {
                         return Err(PagesError::Inaccessible);

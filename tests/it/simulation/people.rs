@@ -379,21 +379,7 @@ impl Schedule {
         self.world.person_changes(&mut state, &page, |version| {
             version.page.in_trash = !version.page.in_trash;
         });
-        let trashed = state
-            .pages
-            .get(&page)
-            .is_some_and(|page| page.now().page.in_trash);
         state.target_trashed = true;
-        if trashed {
-            for page_of in state.pages.values_mut().filter(|page| page.entity == TEAMS) {
-                for version in page_of.versions.last_mut().into_iter() {
-                    let relation = version.page.properties.get_mut(&PropertyId::from(RELATION));
-                    if let Some(frames_sync::ports::PropertyRead::Whole(Value::Pages(pages))) = relation {
-                        pages.remove(&page);
-                    }
-                }
-            }
-        }
         true
     }
 

@@ -189,6 +189,21 @@ pub(crate) fn property(page: &Page, name: &str) -> String {
     }
 }
 
+impl State {
+    /// A page as answers show it: relations without the targets that are in the trash.
+    pub(crate) fn shown(&self, page: &Page) -> Page {
+        let mut page = page.clone();
+        let relation = page.properties.get_mut(&PropertyId::from(RELATION));
+        if let Some(PropertyRead::Whole(Value::Pages(targets))) = relation {
+            targets.retain(|target| {
+                let target = self.pages.get(target);
+                target.is_some_and(|target| !target.now().page.in_trash)
+            });
+        }
+        page
+    }
+}
+
 impl World {
     pub(crate) fn new(
         tape: Tape,
