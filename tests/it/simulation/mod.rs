@@ -249,7 +249,9 @@ impl Schedule {
 
     fn settle_down(&mut self, at: Millis) {
         self.world.timeline.advance_to(at);
-        self.world.lock().quiet = true;
+        let mut state = self.world.lock();
+        state.quiet = true;
+        state.runners.iter_mut().for_each(|runner| runner.kill = None);
     }
 
     /// A person lets the refused plan run, as often as that is asked.

@@ -93,6 +93,7 @@ impl Schedule {
             .map(|field| (field, self.value("p", &key, field)))
             .collect();
         let mut state = self.world.lock();
+        state.deleted_at.remove(&key.to_string());
         for (field, value) in &values {
             self.world.row_written(&mut state, &key.to_string(), field, value);
         }
@@ -202,7 +203,12 @@ impl Schedule {
             Op::RowDelete { record } => {
                 let key = self.key(record);
                 self.touch(&key);
-                self.world.lock().related.remove(&key.to_string());
+                if self.world.tables.row(TEAMS, &key).is_some() {
+                    let now = self.world.now();
+                    let mut state = self.world.lock();
+                    state.related.remove(&key.to_string());
+                    state.deleted_at.insert(key.to_string(), now);
+                }
                 self.withdraw(&key);
                 self.world.tables.delete(TEAMS, &key)
             }
@@ -356,6 +362,8 @@ impl Schedule {
             Self::is_editable(&now.page, now.hidden)
         });
         if editable {
+            // From here on a target that vanishes may well have been taken out by hand.
+            state.related.remove(&key.to_string());
             self.world.person_changes(&mut state, &id, |version| {
                 version.page.properties.insert(
                     PropertyId::from(RELATION),
@@ -394,6 +402,7 @@ impl Schedule {
         };
         let side = if postgres { Side::Postgres } else { Side::Notion };
         self.touch(&key);
+        self.world.lock().chosen.insert(key.to_string());
         let mut chosen = self.store.choose(conflict.id, conflict.rev, side);
         matches!(
             super::executor::poll_once(chosen.as_mut()),

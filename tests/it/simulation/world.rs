@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use frames_sync::mapping::ConflictPolicy;
 use frames_sync::ports::{Page, PageParent, PropertyRead};
 use frames_sync::simulator::table::Tables;
 use frames_sync::value::{PageId, PropertyId, UserId, Value, plain_text};
@@ -145,6 +146,10 @@ pub(crate) struct State {
     pub(crate) target_trashed: bool,
     /// Rows that were given a reference; nobody ever takes one away.
     pub(crate) related: BTreeSet<String>,
+    /// When the application deleted each row.
+    pub(crate) deleted_at: BTreeMap<String, Millis>,
+    /// Records that a person decided something about.
+    pub(crate) chosen: BTreeSet<String>,
     pub(crate) quiet: bool,
     pub(crate) serial: u64,
     /// Of the lease that was granted last.
@@ -474,6 +479,19 @@ impl World {
                 .get(&(key.clone(), field.to_owned()))
                 .is_some_and(|row| row.arrived.contains(&old));
             let overwrites = sent.as_ref().map_or(removes, |sent| *sent != old);
+            let newer = |last: &Write| {
+                let deleted_at = state.deleted_at.get(&key);
+                deleted_at.is_some_and(|at| last.at > *at) && last.at <= snapshot && !pulled
+            };
+            if removes
+                && self.tape.setting.conflict != ConflictPolicy::PostgresWins
+                && !state.chosen.contains(&key)
+                && cell.writes.last().is_some_and(newer)
+            {
+                state.violations.push(format!(
+                    "I19: {id} was trashed though its {field} was edited after its row was deleted"
+                ));
+            }
             if overwrites && let Some(last) = cell.writes.last_mut().filter(|last| last.text == old) {
                 if last.at > snapshot && !pulled {
                     last.raced = true;
