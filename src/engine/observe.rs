@@ -215,9 +215,16 @@ pub(super) fn observation(entity: &Entity, seen: &Seen, setting: &Setting<'_>) -
             .filter(|conflict| conflict.property.is_none())
             .find_map(choice),
     });
+    // A later look at the table does not make the row's end any later: what counts is when it was last seen there.
+    let was_there_at = seen
+        .conflicts
+        .iter()
+        .all(|conflict| conflict.property.is_some())
+        .then(|| seen.link.as_ref().and_then(|link| link.settled_at))
+        .flatten();
     let deletion = page.map(|_| Sides {
         postgres: Interval {
-            after: setting.marks.rows_captured_at,
+            after: was_there_at,
             until: Some(setting.now),
             estimate: None,
         },

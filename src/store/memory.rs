@@ -27,7 +27,7 @@ pub struct MemoryStore {
     state: Mutex<State>,
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct State {
     holder: Option<(String, OffsetDateTime)>,
     epoch: i64,
@@ -93,38 +93,68 @@ impl State {
         }
     }
 
-    fn apply(&mut self, record: Record, tables: &dyn RowTables) -> Result<(), StoreError> {
-        match record {
-            Record::Link(link) => self.put_link(*link)?,
-            Record::LinkGone(id) => {
-                self.links.remove(&id);
+    /// Applies a record; what it replaced goes to `undo`.
+    fn apply(&mut self, record: Record, undo: &mut Vec<Undo>) -> Result<(), StoreError> {
+        let done = match record {
+            Record::Link(link) => {
+                let id = link.id;
+                Undo::Link(id, self.put_link(*link)?.map(Box::new))
             }
-            Record::Intent(intent) => {
-                self.intents.insert(intent.id, intent);
-            }
-            Record::IntentGone(id) => {
-                self.intents.remove(&id);
-            }
+            Record::LinkGone(id) => Undo::Link(id, self.links.remove(&id).map(Box::new)),
+            Record::Intent(intent) => Undo::Intent(intent.id, self.intents.insert(intent.id, intent)),
+            Record::IntentGone(id) => Undo::Intent(id, self.intents.remove(&id)),
             Record::Conflict(conflict) => {
-                self.conflicts.insert(conflict.id, conflict);
+                let id = conflict.id;
+                Undo::Conflict(id, self.conflicts.insert(id, conflict).map(Box::new))
             }
-            Record::Audit(entry) => self.audit.push(entry),
+            Record::Audit(entry) => {
+                self.audit.push(entry);
+                Undo::Audit
+            }
             Record::Marks(entity, marks) => {
-                self.marks.insert(entity, marks);
+                let before = self.marks.insert(entity.clone(), marks);
+                Undo::Marks(entity, before)
             }
-            Record::Acknowledged(entity, notes) => tables.acknowledge(&entity, &notes),
-            Record::Run(run) => {
-                self.runs.insert(run.id, run);
+            Record::Acknowledged(entity, notes) => Undo::Acknowledged(entity, notes),
+            Record::Run(run) => Undo::Run(run.id, self.runs.insert(run.id, run)),
+            Record::Pin(pin) => Undo::Pin(pin.name.clone(), self.pins.insert(pin.name.clone(), pin)),
+            Record::Approval(approval) => {
+                self.approvals.push(approval);
+                Undo::Approval
             }
-            Record::Pin(pin) => {
-                self.pins.insert(pin.name.clone(), pin);
-            }
-            Record::Approval(approval) => self.approvals.push(approval),
-        }
+        };
+        undo.push(done);
         Ok(())
     }
 
-    fn put_link(&mut self, mut link: Link) -> Result<(), StoreError> {
+    /// Takes back what a failed commit did, the last thing first.
+    fn take_back(&mut self, undo: Vec<Undo>) {
+        fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, before: Option<V>) {
+            match before {
+                Some(before) => map.insert(key, before),
+                None => map.remove(&key),
+            };
+        }
+        for done in undo.into_iter().rev() {
+            match done {
+                Undo::Link(id, before) => put(&mut self.links, id, before.map(|link| *link)),
+                Undo::Intent(id, before) => put(&mut self.intents, id, before),
+                Undo::Conflict(id, before) => put(&mut self.conflicts, id, before.map(|conflict| *conflict)),
+                Undo::Audit => {
+                    self.audit.pop();
+                }
+                Undo::Marks(entity, before) => put(&mut self.marks, entity, before),
+                Undo::Run(id, before) => put(&mut self.runs, id, before),
+                Undo::Pin(name, before) => put(&mut self.pins, name, before),
+                Undo::Approval => {
+                    self.approvals.pop();
+                }
+                Undo::Acknowledged(..) => {}
+            }
+        }
+    }
+
+    fn put_link(&mut self, mut link: Link) -> Result<Option<Link>, StoreError> {
         let taken = || StoreError::Taken {
             entity: link.entity.clone(),
         };
@@ -144,9 +174,22 @@ impl State {
             return Err(taken());
         }
         link.rev += 1;
-        self.links.insert(link.id, link);
-        Ok(())
+        Ok(self.links.insert(link.id, link))
     }
+}
+
+/// One change of a commit, with what it replaced.
+enum Undo {
+    Link(Uuid, Option<Box<Link>>),
+    Intent(Uuid, Option<Intent>),
+    Conflict(Uuid, Option<Box<Conflict>>),
+    Audit,
+    Marks(String, Option<Marks>),
+    Run(Uuid, Option<RunRecord>),
+    Pin(String, Option<Pin>),
+    Approval,
+    /// Notes of an entity's change log, which go once everything else is stored.
+    Acknowledged(String, Vec<i64>),
 }
 
 impl Store for MemoryStore {
@@ -211,50 +254,41 @@ impl Store for MemoryStore {
             let now = self.clock.now();
             let mut state = self.lock();
             state.check(fence, now)?;
-            // Written to a copy of what changes, so that a failure leaves nothing behind; the log only grows, and a
-            // failure cuts it back.
-            let log = std::mem::take(&mut state.audit);
-            let kept = log.len();
-            let mut next = state.clone();
-            next.audit = log;
-            let undone = |mut next: State, state: &mut State| {
-                next.audit.truncate(kept);
-                state.audit = next.audit;
-            };
+            let mut undo = Vec::new();
             for record in commit.records {
-                if let Err(error) = next.apply(record, &*self.tables) {
-                    undone(next, &mut state);
+                if let Err(error) = state.apply(record, &mut undo) {
+                    state.take_back(undo);
                     return Err(error);
                 }
             }
-            let Some((write, settle)) = commit.row else {
-                *state = next;
-                return Ok(CommitOutcome::Committed(None));
-            };
             let mut failed = None;
-            let outcome = self.tables.write(&write, &mut |row| {
-                for record in settle(row) {
-                    if let Err(error) = next.apply(record, &*self.tables) {
-                        failed = Some(error);
-                        return false;
-                    }
-                }
-                true
+            let outcome = commit.row.map(|(write, settle)| {
+                self.tables.write(&write, &mut |row| {
+                    let stored = settle(row)
+                        .into_iter()
+                        .try_for_each(|record| state.apply(record, &mut undo));
+                    failed = stored.err();
+                    failed.is_none()
+                })
             });
-            match (failed, outcome) {
+            let row = match (failed, outcome) {
                 (Some(error), _) => {
-                    undone(next, &mut state);
-                    Err(error)
+                    state.take_back(undo);
+                    return Err(error);
                 }
-                (None, RowOutcome::Written(row)) => {
-                    *state = next;
-                    Ok(CommitOutcome::Committed(Some(row)))
+                (None, None) => None,
+                (None, Some(RowOutcome::Written(row))) => Some(row),
+                (None, Some(refused)) => {
+                    state.take_back(undo);
+                    return Ok(CommitOutcome::RowRefused(refused));
                 }
-                (None, refused) => {
-                    undone(next, &mut state);
-                    Ok(CommitOutcome::RowRefused(refused))
+            };
+            for done in undo {
+                if let Undo::Acknowledged(entity, notes) = done {
+                    self.tables.acknowledge(&entity, &notes);
                 }
             }
+            Ok(CommitOutcome::Committed(row))
         })
     }
 

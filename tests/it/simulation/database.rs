@@ -112,8 +112,8 @@ impl Gate {
         state.row_writes += 1;
         let set = match write {
             RowWrite::Update { set, .. } | RowWrite::Insert { set, .. } => set.as_slice(),
-            RowWrite::Delete { .. } => {
-                state.removals += 1;
+            RowWrite::Delete { entity, .. } => {
+                state.removals[1] += u64::from(entity == TEAMS);
                 for (column, value) in before
                     .into_iter()
                     .flatten()
@@ -557,7 +557,7 @@ impl Store for Session {
 }
 
 /// The columns of a row, as the application first writes them.
-pub(crate) fn columns(id: &str, values: &[(&str, Value)], relations: bool) -> Columns {
+pub(crate) fn columns(id: &str, values: &[(&str, Value)], relations: bool, updated_at: Value) -> Columns {
     let mut columns = Columns::from([
         ("id".to_owned(), Value::text(id)),
         ("org".to_owned(), Value::text("a")),
@@ -567,6 +567,7 @@ pub(crate) fn columns(id: &str, values: &[(&str, Value)], relations: bool) -> Co
         ("size".to_owned(), Value::Null),
         ("tag".to_owned(), Value::text("")),
         ("hint".to_owned(), Value::text("")),
+        ("updated_at".to_owned(), updated_at),
     ]);
     if relations {
         columns.insert(RELATION.to_owned(), Value::Null);

@@ -249,7 +249,9 @@ impl Schedule {
 
     fn settle_down(&mut self, at: Millis) {
         self.world.timeline.advance_to(at);
-        self.world.lock().quiet = true;
+        let mut state = self.world.lock();
+        state.quiet = true;
+        state.runners.iter_mut().for_each(|runner| runner.kill = None);
     }
 
     /// A person lets the refused plan run, as often as that is asked.
@@ -257,6 +259,12 @@ impl Schedule {
         let Some(run) = &self.last else { return };
         let refusals = run.report.entities.iter().flat_map(|entity| &entity.refusals);
         for refusal in refusals {
+            *self
+                .world
+                .lock()
+                .coverage
+                .entry("approved".to_owned())
+                .or_insert(0) += 1;
             let approval = Approval {
                 hash: refusal.approve.clone(),
                 expires_at: self.world.instant(self.world.now() + 3_600_000),

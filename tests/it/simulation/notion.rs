@@ -114,9 +114,10 @@ impl Connection {
     }
 
     /// I9: only what is mapped, and the engine's own, is ever sent.
-    fn watch(&self, write: &PageWrite) {
+    fn watch(&self, page: Option<&PageId>, write: &PageWrite) {
         let mut state = self.world.lock();
         state.notion_writes += 1;
+        state.data_writes += u64::from(page.is_none() || is_data(write));
         for (id, value) in &write.properties {
             let name = id.as_str();
             let ours = ["postgres_id", "last_synced", "sync_status"].contains(&name);
@@ -141,7 +142,7 @@ impl Connection {
         write: &PageWrite,
     ) -> Result<Page, PagesError> {
         let world = &self.world;
-        self.watch(write);
+        self.watch(page, write);
         self.travel().await;
         world.trace(
             || {
@@ -211,11 +212,6 @@ impl Connection {
 
     /// 5.1: between the direct read of a page and the write made from it lies no other work.
     fn check_window(&self, page: Option<&PageId>, write: &PageWrite, snapshot: Millis) {
-        let data = write.in_trash.is_some()
-            || write
-                .properties
-                .iter()
-                .any(|(id, _)| FIELDS.contains(&id.as_str()));
         let window = self.world.now() - snapshot;
         let sleeps = self.world.tape.faults.iter().any(|fault| {
             matches!(
@@ -224,7 +220,7 @@ impl Connection {
             )
         });
         let mut state = self.world.lock();
-        if let (Some(page), true, false) = (page, data, sleeps) {
+        if let (Some(page), true, false) = (page, is_data(write), sleeps) {
             state.longest_window = state.longest_window.max(window);
             if window > 30_000 {
                 state
@@ -259,7 +255,7 @@ impl Connection {
             }
             None => self.world.create(&mut state, entity, write),
         };
-        Ok(state.pages[&id].now().page.clone())
+        Ok(state.shown(&state.pages[&id].now().page))
     }
 
     fn listing(&self, entity: &str, query: &PageQuery) -> Vec<Page> {
@@ -273,7 +269,7 @@ impl Connection {
             .filter(|version| {
                 !version.hidden && !version.page.in_trash && version.page.parent == PageParent::Entity
             })
-            .map(|version| version.page.clone())
+            .map(|version| state.shown(&version.page))
             .filter(|page| match query {
                 PageQuery::All => true,
                 PageQuery::EditedSince(since) if self.world.is(Mutant::HighWaterMinute) => {
@@ -355,7 +351,7 @@ impl Pages for Connection {
                 } else {
                     known.at(shows).unwrap_or(known.now())
                 };
-                let (hidden, mut answer) = (version.hidden, version.page.clone());
+                let (hidden, mut answer) = (version.hidden, state.shown(&version.page));
                 if hidden {
                     if !self.world.is(Mutant::NotFoundIsDeleted) {
                         return Err(PagesError::Inaccessible);
@@ -441,6 +437,12 @@ impl Pages for Connection {
     fn usage(&self) -> NotionUsage {
         NotionUsage::default()
     }
+}
+
+/// Whether a write changes more than the engine's own properties.
+fn is_data(write: &PageWrite) -> bool {
+    let mapped = |id: &PropertyId| FIELDS.contains(&id.as_str()) || id.as_str() == RELATION;
+    write.in_trash.is_some() || write.properties.iter().any(|(id, _)| mapped(id))
 }
 
 fn world_cut(connection: &Connection) -> bool {

@@ -93,15 +93,23 @@ impl Schedule {
             .map(|field| (field, self.value("p", &key, field)))
             .collect();
         let mut state = self.world.lock();
+        state.deleted_at.remove(&key.to_string());
         for (field, value) in &values {
             self.world.row_written(&mut state, &key.to_string(), field, value);
         }
         drop(state);
         let relations = self.world.tape.setting.relations;
-        self.world
-            .tables
-            .put(TEAMS, columns(&key.to_string(), &values, relations));
+        self.world.tables.put(
+            TEAMS,
+            columns(&key.to_string(), &values, relations, self.stamped()),
+        );
         true
+    }
+
+    /// What the application writes into `updated_at`.
+    fn stamped(&self) -> Value {
+        let seconds = self.world.instant(self.world.now()).unix_timestamp();
+        jiff::Timestamp::from_second(seconds).map_or(Value::Null, Value::Instant)
     }
 
     fn set_row(&self, key: &RecordKey, field: &str, value: Value) -> bool {
@@ -110,6 +118,7 @@ impl Schedule {
             return false;
         };
         row.insert(field.to_owned(), value.clone());
+        row.insert("updated_at".to_owned(), self.stamped());
         trigger(&mut row, self.world.tape.setting.table_acts);
         let mut state = self.world.lock();
         self.world
@@ -194,6 +203,12 @@ impl Schedule {
             Op::RowDelete { record } => {
                 let key = self.key(record);
                 self.touch(&key);
+                if self.world.tables.row(TEAMS, &key).is_some() {
+                    let now = self.world.now();
+                    let mut state = self.world.lock();
+                    state.related.remove(&key.to_string());
+                    state.deleted_at.insert(key.to_string(), now);
+                }
                 self.withdraw(&key);
                 self.world.tables.delete(TEAMS, &key)
             }
@@ -246,11 +261,15 @@ impl Schedule {
             }
             Op::RowRelate { record, target } => {
                 let key = self.key(record);
-                self.world
-                    .tables
-                    .set(TEAMS, &key, RELATION, Value::text(format!("q{target}")))
+                let value = Value::text(format!("q{target}"));
+                let done = self.world.tables.set(TEAMS, &key, RELATION, value);
+                if done {
+                    self.world.lock().related.insert(key.to_string());
+                }
+                done
             }
             Op::PageRelate { record, target } => self.relate(record, target),
+            Op::TargetTrash { target } => self.trash_target(target),
             Op::Choose { record, postgres } => self.choose(record, postgres),
         }
     }
@@ -343,6 +362,8 @@ impl Schedule {
             Self::is_editable(&now.page, now.hidden)
         });
         if editable {
+            // From here on a target that vanishes may well have been taken out by hand.
+            state.related.remove(&key.to_string());
             self.world.person_changes(&mut state, &id, |version| {
                 version.page.properties.insert(
                     PropertyId::from(RELATION),
@@ -351,6 +372,23 @@ impl Schedule {
             });
         }
         editable
+    }
+
+    /// A target in the trash vanishes from the relations that lead to it, without any edit of theirs.
+    fn trash_target(&self, target: u8) -> bool {
+        let key = RecordKey::single(format!("q{target}"));
+        let links = self.store.links();
+        let page = links
+            .iter()
+            .find(|link| link.entity == PROJECTS && link.key == key)
+            .and_then(|link| link.page.clone());
+        let Some(page) = page else { return false };
+        let mut state = self.world.lock();
+        self.world.person_changes(&mut state, &page, |version| {
+            version.page.in_trash = !version.page.in_trash;
+        });
+        state.target_trashed = true;
+        true
     }
 
     fn choose(&self, record: u8, postgres: bool) -> bool {
@@ -364,6 +402,7 @@ impl Schedule {
         };
         let side = if postgres { Side::Postgres } else { Side::Notion };
         self.touch(&key);
+        self.world.lock().chosen.insert(key.to_string());
         let mut chosen = self.store.choose(conflict.id, conflict.rev, side);
         matches!(
             super::executor::poll_once(chosen.as_mut()),

@@ -161,6 +161,10 @@ pub(crate) enum Op {
         record: u8,
         target: u8,
     },
+    /// A person puts a project's page in the trash, or takes it out again.
+    TargetTrash {
+        target: u8,
+    },
     /// A person decides an open conflict.
     Choose {
         record: u8,
@@ -383,7 +387,9 @@ fn work(setting: &Setting, draw: &mut Stream, count: i64, start: Millis, end: Mi
             } else if roll < 36 {
                 Op::BothSet { record, field }
             } else if roll < 46 && setting.relations {
-                if flag {
+                if roll < 38 {
+                    Op::TargetTrash { target }
+                } else if flag {
                     Op::RowRelate { record, target }
                 } else {
                     Op::PageRelate { record, target }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use frames_sync::mapping::ConflictPolicy;
 use frames_sync::ports::{Page, PageParent, PropertyRead};
 use frames_sync::simulator::table::Tables;
 use frames_sync::value::{PageId, PropertyId, UserId, Value, plain_text};
@@ -134,10 +135,21 @@ pub(crate) struct State {
     pub(crate) coverage: BTreeMap<String, u64>,
     pub(crate) requests: u64,
     pub(crate) notion_writes: u64,
+    /// Those that a person would miss: fields, new pages, trash.
+    pub(crate) data_writes: u64,
     pub(crate) row_writes: u64,
     pub(crate) field_writes: u64,
     pub(crate) user_edits: u64,
-    pub(crate) removals: u64,
+    /// Pages trashed and rows deleted by the engine.
+    pub(crate) removals: [u64; 2],
+    /// Whether a person put a relation's target in the trash: nothing may take that for an edit of the relation.
+    pub(crate) target_trashed: bool,
+    /// Rows that were given a reference; nobody ever takes one away.
+    pub(crate) related: BTreeSet<String>,
+    /// When the application deleted each row.
+    pub(crate) deleted_at: BTreeMap<String, Millis>,
+    /// Records that a person decided something about.
+    pub(crate) chosen: BTreeSet<String>,
     pub(crate) quiet: bool,
     pub(crate) serial: u64,
     /// Of the lease that was granted last.
@@ -179,6 +191,21 @@ pub(crate) fn property(page: &Page, name: &str) -> String {
     match page.properties.get(&PropertyId::from(name)) {
         Some(PropertyRead::Whole(value)) => text(value),
         _ => String::new(),
+    }
+}
+
+impl State {
+    /// A page as answers show it: relations without the targets that are in the trash.
+    pub(crate) fn shown(&self, page: &Page) -> Page {
+        let mut page = page.clone();
+        let relation = page.properties.get_mut(&PropertyId::from(RELATION));
+        if let Some(PropertyRead::Whole(Value::Pages(targets))) = relation {
+            targets.retain(|target| {
+                let target = self.pages.get(target);
+                target.is_some_and(|target| !target.now().page.in_trash)
+            });
+        }
+        page
     }
 }
 
@@ -436,7 +463,7 @@ impl World {
         snapshot: Millis,
     ) {
         let Some(page) = state.pages.get(id) else { return };
-        let before = page.now().page.clone();
+        let (before, is_team) = (page.now().page.clone(), page.entity == TEAMS);
         let key = property(&before, "postgres_id");
         let removes = write.in_trash == Some(true) && !before.in_trash;
         for field in FIELDS.iter().copied() {
@@ -452,6 +479,19 @@ impl World {
                 .get(&(key.clone(), field.to_owned()))
                 .is_some_and(|row| row.arrived.contains(&old));
             let overwrites = sent.as_ref().map_or(removes, |sent| *sent != old);
+            let newer = |last: &Write| {
+                let deleted_at = state.deleted_at.get(&key);
+                deleted_at.is_some_and(|at| last.at > *at) && last.at <= snapshot && !pulled
+            };
+            if removes
+                && self.tape.setting.conflict != ConflictPolicy::PostgresWins
+                && !state.chosen.contains(&key)
+                && cell.writes.last().is_some_and(newer)
+            {
+                state.violations.push(format!(
+                    "I19: {id} was trashed though its {field} was edited after its row was deleted"
+                ));
+            }
             if overwrites && let Some(last) = cell.writes.last_mut().filter(|last| last.text == old) {
                 if last.at > snapshot && !pulled {
                     last.raced = true;
@@ -467,8 +507,8 @@ impl World {
                 cell.arrived.push(sent);
             }
         }
-        if removes {
-            state.removals += 1;
+        if removes && is_team {
+            state.removals[0] += 1;
         }
         self.change(state, id, BOT, |version| {
             if let Some(in_trash) = write.in_trash {
