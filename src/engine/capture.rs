@@ -76,7 +76,7 @@ impl Work<'_> {
             pages_seen: None,
         };
         let mut notes = Vec::new();
-        if self.request.keys.is_empty() {
+        if !self.request.is_narrow() {
             if self.request.command != crate::report::Command::Push || self.request.full {
                 self.capture_pages(entity, &mut marks, linked, started, &mut found)
                     .await?;
@@ -86,7 +86,15 @@ impl Work<'_> {
                 .capture_rows(entity, &mut marks, linked, started, &mut found)
                 .await?;
         } else {
-            self.capture_keys(entity, &mut found).await?;
+            if !self.request.keys.is_empty() {
+                self.capture_keys(entity, &mut found).await?;
+            }
+            if !self.request.pages.is_empty() {
+                self.capture_named_pages(entity, &mut found).await?;
+            }
+            if self.request.noted && entity.capture == Capture::Triggers {
+                notes = self.capture_noted(entity, &mut found).await?;
+            }
         }
         let day = started - time::Duration::DAY;
         let store = &self.engine.store;
@@ -371,17 +379,7 @@ impl Work<'_> {
                 self.capture_batch(entity, rows, found).await?;
             }
         } else {
-            // The overlap of notes with rows seen before costs a comparison and nothing else.
-            let changes = self.engine.rows.changes(&entity.name, BATCH * 20).await?;
-            notes = changes.iter().map(|change| change.seq).collect();
-            let keys: BTreeSet<RecordKey> = changes
-                .into_iter()
-                .flat_map(|change| std::iter::once(change.key).chain(change.old_key))
-                .collect();
-            let keys: Vec<RecordKey> = keys.into_iter().collect();
-            for keys in keys.chunks(BATCH) {
-                self.capture_rows_by_key(entity, keys, found).await?;
-            }
+            notes = self.capture_noted(entity, found).await?;
         }
         if scan_due && entity.capture == Capture::Triggers {
             notes = self
@@ -395,6 +393,58 @@ impl Work<'_> {
         }
         marks.rows_captured_at = Some(started);
         Ok(notes)
+    }
+
+    /// The rows that the change log names; answers the notes' numbers.
+    async fn capture_noted(
+        &self,
+        entity: &Arc<Entity>,
+        found: &mut Nominations,
+    ) -> Result<Vec<i64>, EngineError> {
+        // The overlap of notes with rows seen before costs a comparison and nothing else.
+        let changes = self.engine.rows.changes(&entity.name, BATCH * 20).await?;
+        let notes = changes.iter().map(|change| change.seq).collect();
+        let keys: BTreeSet<RecordKey> = changes
+            .into_iter()
+            .flat_map(|change| std::iter::once(change.key).chain(change.old_key))
+            .collect();
+        let keys: Vec<RecordKey> = keys.into_iter().collect();
+        for keys in keys.chunks(BATCH) {
+            self.capture_rows_by_key(entity, keys, found).await?;
+        }
+        Ok(notes)
+    }
+
+    /// Pages that a hint named: one direct read each, which serves every rule.
+    async fn capture_named_pages(
+        &self,
+        entity: &Arc<Entity>,
+        found: &mut Nominations,
+    ) -> Result<(), EngineError> {
+        let pages = &self.request.pages;
+        let links = self.engine.store.links_by_page(&entity.name, pages).await?;
+        for id in pages {
+            let link = links.iter().find(|link| link.page.as_ref() == Some(id)).cloned();
+            // A page that no row can come of tells nothing that the next listing does not.
+            if link.is_none() && entity.policy.presence.on_page_create != OnPageCreate::InsertRow {
+                continue;
+            }
+            // Out of reach is a matter of the complete listing, which knows how long it has been so.
+            let PageSeen::Seen(page) = self.engine.read_page(entity, id, Priority::Pull).await? else {
+                continue;
+            };
+            let is_live = !page.in_trash && page.parent == PageParent::Entity;
+            let row = match &link {
+                Some(link) if !is_live || self.differs(entity, link, &page) => {
+                    self.read_row(entity, &link.key).await?
+                }
+                None if is_live && self.concerns_us(entity, &page) => RowSeen::Absent,
+                _ => continue,
+            };
+            self.nominate(entity, link, row, PageSeen::Seen(page), found)
+                .await?;
+        }
+        Ok(())
     }
 
     async fn capture_keys(&self, entity: &Arc<Entity>, found: &mut Nominations) -> Result<(), EngineError> {

@@ -11,12 +11,12 @@ use uuid::Uuid;
 use super::apply::Candidate;
 use super::capture::{Captured, Rank};
 use super::tally::Tally;
-use super::{Engine, EngineError, Entity, Request};
+use super::{Attendant, Engine, EngineError, Entity, Request};
 use crate::journal::Outcome as Ended;
 use crate::plan::file::SavedPlan;
 use crate::plan::order::EntityOrder;
 use crate::plan::{Operation, Plan, guard};
-use crate::ports::{Commit, Fence, Marks, Pin, Record, Retry, RunRecord};
+use crate::ports::{Commit, Fence, Marks, Pin, Record, Retry, RunRecord, StoreError};
 use crate::report::{Command, ErrorCode, Failure, Outcome, ProfileReport, Refusal};
 use crate::value::{RecordKey, UserId};
 
@@ -24,6 +24,9 @@ use crate::value::{RecordKey, UserId};
 ///
 /// Source: sync semantics, section 5.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
+
+/// The same as a share of the lease, for leases that are shorter than the usual three minutes.
+const LEASE_MARGIN_SHARE: u32 = 6;
 
 /// Records with errors of earlier runs that a report lists for an entity.
 const MOST_ERRORS: usize = 1000;
@@ -35,6 +38,8 @@ pub struct Run {
     pub report: ProfileReport,
     /// The plan that was applied, or would have been.
     pub plan: Plan,
+    /// Whether Notion refuses the connection, so that no further run of the profile can do better.
+    pub refused: bool,
 }
 
 /// What one run shares between its records.
@@ -45,6 +50,7 @@ pub(super) struct Work<'a> {
     pub(super) fence: Fence,
     pub(super) tally: Tally,
     pub(super) bot: UserId,
+    pub(super) attendant: Option<&'a dyn Attendant>,
     marks: Mutex<BTreeMap<String, Marks>>,
     lease_until: Mutex<OffsetDateTime>,
     waiting: Mutex<BTreeSet<(String, RecordKey)>>,
@@ -62,12 +68,17 @@ impl Engine {
     /// **Guarantees.** May be killed at any instant: the next run starts from what it sees. At most one run per
     /// profile writes; another one reports `profile_busy`.
     pub async fn run(&self, request: &Request) -> Run {
-        self.run_checked(request, None).await
+        self.run_checked(request, None, None).await
+    }
+
+    /// Runs one cycle with somebody attending: the lease is prolonged for as long as it takes.
+    pub async fn run_attended(&self, request: &Request, attendant: &dyn Attendant) -> Run {
+        self.run_checked(request, None, Some(attendant)).await
     }
 
     /// Applies exactly a saved plan, or refuses where a side has moved; `mappings` is the digest of the mappings.
     pub async fn run_saved(&self, request: &Request, saved: &SavedPlan, mappings: &str) -> Run {
-        self.run_checked(request, Some((saved, mappings))).await
+        self.run_checked(request, Some((saved, mappings)), None).await
     }
 
     /// What a run would do, and the guards that would stop it; writes nothing anywhere.
@@ -76,7 +87,7 @@ impl Engine {
     /// When a side or the memory cannot be read.
     pub async fn plan(&self, request: &Request) -> Result<(Plan, Vec<Refusal>), EngineError> {
         let now = self.clock.now();
-        let work = self.work(request, Uuid::nil(), Fence { epoch: -1 }, now);
+        let work = self.work(request, Uuid::nil(), Fence { epoch: -1 }, now, None);
         let captured = work.capture_all().await?;
         let plan = work.planned(&captured);
         let refusals = refusals(&plan, &captured);
@@ -89,6 +100,7 @@ impl Engine {
         run: Uuid,
         fence: Fence,
         lease_until: OffsetDateTime,
+        attendant: Option<&'a dyn Attendant>,
     ) -> Work<'a> {
         Work {
             engine: self,
@@ -97,13 +109,19 @@ impl Engine {
             fence,
             tally: Tally::default(),
             bot: self.pages.bot(),
+            attendant,
             marks: Mutex::default(),
             lease_until: Mutex::new(lease_until),
             waiting: Mutex::default(),
         }
     }
 
-    async fn run_checked(&self, request: &Request, saved: Option<(&SavedPlan, &str)>) -> Run {
+    async fn run_checked(
+        &self,
+        request: &Request,
+        saved: Option<(&SavedPlan, &str)>,
+        attendant: Option<&dyn Attendant>,
+    ) -> Run {
         let started = self.clock.now();
         let before = self.pages.usage();
         let id = self.new_id();
@@ -113,17 +131,21 @@ impl Engine {
             ..ProfileReport::default()
         };
         let mut plan = Plan::default();
-        let ended = self.leased(request, id, saved, &mut report, &mut plan).await;
+        let ended = self
+            .leased(request, id, saved, attendant, &mut report, &mut plan)
+            .await;
+        let mut refused = false;
         if let Err(error) = ended {
             report.outcome = match error {
                 EngineError::SavedPlan(_) => Outcome::Refused,
                 _ => Outcome::Failed,
             };
+            refused = matches!(&error, EngineError::Pages(error) if error.stops_profile());
             report.failure = Some(failure(&error));
         }
         report.notion = self.pages.usage().since(&before);
         report.duration_seconds = (self.clock.now() - started).as_seconds_f64();
-        Run { report, plan }
+        Run { report, plan, refused }
     }
 
     async fn leased(
@@ -131,6 +153,7 @@ impl Engine {
         request: &Request,
         id: Uuid,
         saved: Option<(&SavedPlan, &str)>,
+        attendant: Option<&dyn Attendant>,
         report: &mut ProfileReport,
         plan: &mut Plan,
     ) -> Result<(), EngineError> {
@@ -142,8 +165,13 @@ impl Engine {
                 profile: self.profile.clone(),
             })?;
         let fence = Fence { epoch: lease.epoch };
-        let work = self.work(request, id, fence, lease.expires_at);
-        let ended = work.cycle(saved, report, plan).await;
+        let work = self.work(request, id, fence, lease.expires_at, attendant);
+        let ended = tokio::select! {
+            biased;
+            ended = work.cycle(saved, report, plan) => ended,
+            // Dropped where it stands, as by a crash: the next run starts from what it sees.
+            lost = work.attend() => Err(lost),
+        };
         for entity in work.entities() {
             let totals = self.store.totals(&entity.name).await.ok();
             for (property, why) in &entity.frozen {
@@ -157,7 +185,7 @@ impl Engine {
                     why.clone(),
                 );
             }
-            if totals.as_ref().is_some_and(|totals| totals.troubled > 0) {
+            if !request.is_hinted() && totals.as_ref().is_some_and(|totals| totals.troubled > 0) {
                 work.still_troubled(&entity).await;
             }
             let mut counted = work.tally.report(&entity.name);
@@ -251,18 +279,25 @@ impl Work<'_> {
 
     /// Makes sure that the lease outlives a request that starts now.
     pub(super) async fn keep_lease(&self) -> Result<(), EngineError> {
-        let tuning = &self.engine.tuning;
-        let needed = tuning.request_timeout + LEASE_MARGIN;
         let remains = *locked(&self.lease_until) - self.engine.clock.now();
-        if remains <= needed {
-            let lease = self
-                .engine
-                .store
-                .renew(self.fence, tuning.lease.max(needed * 2))
-                .await?;
-            *locked(&self.lease_until) = lease.expires_at;
+        if remains <= self.needed_lease() {
+            self.renew_lease().await?;
         }
         Ok(())
+    }
+
+    /// Prolongs the lease: as long as it is taken for, and at least over two of the longest requests.
+    pub(super) async fn renew_lease(&self) -> Result<(), EngineError> {
+        let duration = self.engine.tuning.lease.max(self.needed_lease() * 2);
+        let lease = self.engine.store.renew(self.fence, duration).await?;
+        *locked(&self.lease_until) = lease.expires_at;
+        Ok(())
+    }
+
+    /// What must remain of the lease before a write to Notion starts.
+    fn needed_lease(&self) -> Duration {
+        let tuning = &self.engine.tuning;
+        tuning.request_timeout + LEASE_MARGIN.min(tuning.lease / LEASE_MARGIN_SHARE)
     }
 
     async fn capture_all(&self) -> Result<Vec<Captured>, EngineError> {
@@ -290,8 +325,10 @@ impl Work<'_> {
         plan: &mut Plan,
     ) -> Result<(), EngineError> {
         let started = self.engine.clock.now();
-        for entity in self.entities() {
-            self.recover(&entity).await?;
+        if !self.request.is_hinted() {
+            for entity in self.entities() {
+                self.recover(&entity).await?;
+            }
         }
         let captured = self.capture_all().await?;
         *plan = self.planned(&captured);
@@ -321,7 +358,7 @@ impl Work<'_> {
                     name: scope_pin(&captured.entity.name),
                     value: captured.entity.scope.clone(),
                 };
-                let is_whole = self.request.keys.is_empty() && self.request.properties.is_empty();
+                let is_whole = !self.request.is_narrow() && self.request.properties.is_empty();
                 if is_whole && self.request.writes_notion() && !pins.contains(&pin) {
                     records.push(Record::Pin(pin));
                 }
@@ -407,6 +444,7 @@ impl Work<'_> {
         let concurrency = self.engine.tuning.concurrency.max(1);
         let mut ended = futures_util::stream::iter(candidates)
             .map(|candidate| async move {
+                self.may_begin()?;
                 let ended = Box::pin(self.settle_record(candidate.clone())).await?;
                 if ended == Ended::Deferred {
                     self.deferred(&candidate).await?;
@@ -416,10 +454,14 @@ impl Work<'_> {
             .buffer_unordered(concurrency);
         let mut failed = None;
         while let Some(result) = ended.next().await {
-            if let Err(error) = result {
-                // What is under way is finished; nothing new would be better.
-                failed.get_or_insert(error);
-                break;
+            match result {
+                Ok(()) => {}
+                // What is under way is finished, and nothing new is begun.
+                Err(EngineError::Interrupted) => failed = Some(EngineError::Interrupted),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
             }
         }
         failed.map_or(Ok(()), Err)
@@ -469,7 +511,10 @@ impl Work<'_> {
     /// The marks after a run, where the run saw and was allowed to do everything they stand for.
     fn marked(&self, captured: Captured) -> Vec<Record> {
         let request = self.request;
-        if !request.keys.is_empty() || !request.properties.is_empty() {
+        if request.is_narrow() && request.writes_notion() && !captured.notes.is_empty() {
+            return vec![Record::Acknowledged(captured.entity.name.clone(), captured.notes)];
+        }
+        if request.is_narrow() || !request.properties.is_empty() {
             return Vec::new();
         }
         let before = self.marks_of(&captured.entity.name);
@@ -528,9 +573,10 @@ fn outcome(report: &ProfileReport) -> Outcome {
 
 fn failure(error: &EngineError) -> Failure {
     let code = match error {
+        EngineError::Store(StoreError::Fenced) | EngineError::Busy { .. } => ErrorCode::ProfileBusy,
         EngineError::Rows(_) | EngineError::Store(_) => ErrorCode::PostgresFailed,
         EngineError::Pages(_) => ErrorCode::NotionFailed,
-        EngineError::Busy { .. } => ErrorCode::ProfileBusy,
+        EngineError::Interrupted => ErrorCode::Interrupted,
         EngineError::SavedPlan(_) => ErrorCode::StalePlan,
     };
     let mut message = error.to_string();
@@ -549,7 +595,7 @@ impl EngineError {
             Self::Rows(error) => error.retry(),
             Self::Pages(error) => error.retry(),
             Self::Store(error) => error.retry(),
-            Self::Busy { .. } => Retry::WithBackOff,
+            Self::Busy { .. } | Self::Interrupted => Retry::WithBackOff,
             Self::SavedPlan(_) => Retry::Never,
         }
     }

@@ -81,6 +81,8 @@ impl Narrowing {
             command,
             entities: self.entities.clone(),
             keys: self.keys.iter().map(|key| parse_key(key)).collect(),
+            pages: Vec::new(),
+            noted: false,
             properties: self.properties.clone(),
             full: self.full,
         }
