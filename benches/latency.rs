@@ -141,7 +141,10 @@ async fn measure() {
                 .take(20)
                 .any(|page| holds(workspace.value(*page, "Note"), &note))
         }) {
-            assert!(committed.elapsed() < Duration::from_secs(30), "edit {edit} never arrives");
+            assert!(
+                committed.elapsed() < Duration::from_secs(30),
+                "edit {edit} never arrives"
+            );
             tokio::time::sleep(LOOK).await;
         }
         sent.push(committed.elapsed());
@@ -170,7 +173,10 @@ async fn measure() {
             .expect("a count")
             == 0
         {
-            assert!(hinted.elapsed() < Duration::from_secs(30), "edit {edit} never arrives");
+            assert!(
+                hinted.elapsed() < Duration::from_secs(30),
+                "edit {edit} never arrives"
+            );
             tokio::time::sleep(LOOK).await;
         }
         stored.push(hinted.elapsed());

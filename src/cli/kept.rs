@@ -146,7 +146,10 @@ impl Keeping {
         let project = match project {
             Ok(project) => Arc::new(project),
             Err(failure) => {
-                tracing::error!("the new settings are broken, the old ones stay: {}", failure.message);
+                tracing::error!(
+                    "the new settings are broken, the old ones stay: {}",
+                    failure.message
+                );
                 return;
             }
         };
@@ -184,7 +187,10 @@ impl Keeping {
         }
         tracing::warn!("what is still under way is left to the journal");
         self.stop.give_up();
-        if tokio::time::timeout(LEAVE, join(&mut self.workers)).await.is_err() {
+        if tokio::time::timeout(LEAVE, join(&mut self.workers))
+            .await
+            .is_err()
+        {
             tracing::warn!("leases that could not be given back run out by themselves");
         }
         Exit::Done

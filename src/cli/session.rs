@@ -328,10 +328,17 @@ impl Session {
             .iter()
             .filter(|mapping| mapping.capture == Capture::Triggers);
         let entities: Vec<String> = by_triggers.map(|mapping| mapping.entity.clone()).collect();
-        let Some(url) = self.profile.database_url.as_ref().filter(|_| !entities.is_empty()) else {
+        let Some(url) = self
+            .profile
+            .database_url
+            .as_ref()
+            .filter(|_| !entities.is_empty())
+        else {
             return Ok(None);
         };
-        let Profile { name, state_schema, .. } = &self.profile;
+        let Profile {
+            name, state_schema, ..
+        } = &self.profile;
         NoteListener::start(url, self.pool.clone(), state_schema, name, entities)
             .map(Some)
             .map_err(|error| postgres(&error))

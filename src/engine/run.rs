@@ -145,7 +145,11 @@ impl Engine {
         }
         report.notion = self.pages.usage().since(&before);
         report.duration_seconds = (self.clock.now() - started).as_seconds_f64();
-        Run { report, plan, refused }
+        Run {
+            report,
+            plan,
+            refused,
+        }
     }
 
     async fn leased(

@@ -96,7 +96,10 @@ impl Ear {
         loop {
             if let Err(error) = self.listen().await {
                 let why = error.failure().map_or("", |failure| failure.meaning());
-                tracing::debug!(profile = self.profile, "listening for notes failed: {error}: {why}");
+                tracing::debug!(
+                    profile = self.profile,
+                    "listening for notes failed: {error}: {why}"
+                );
             }
             let until = tokio::time::Instant::now() + TRY_AGAIN;
             while tokio::time::Instant::now() < until {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
-use super::schedule::{CronLine, Schedule};
 use super::Project;
 use super::document::{NotionAccessDocument, RequestsPerMinute, SettingsDocument, TuningDocument};
+use super::schedule::{CronLine, Schedule};
 use crate::diagnostic::{Checked, Code, Diagnostic, Label, Severity, did_you_mean};
 use crate::mapping::document::Period;
 use crate::schema::TableName;

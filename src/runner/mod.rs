@@ -18,7 +18,7 @@ use crate::report::ProfileReport;
 use crate::value::{PageId, RecordKey};
 
 pub use stop::{Stop, Stopping};
-pub use worker::{Opened, Opener, Worker, Unopened};
+pub use worker::{Opened, Opener, Unopened, Worker};
 
 /// Hints that a profile holds unread before further ones are told as [`WakeError::Full`].
 ///

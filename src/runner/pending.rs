@@ -77,7 +77,11 @@ impl Pending {
 
     /// A request for each of the entities that anything was said about, in their order; `owners` tells which pages
     /// are whose. Entities and pages that nobody knows are left out.
-    pub(super) fn requests(&self, entities: &[String], owners: &BTreeMap<String, Vec<PageId>>) -> Vec<Request> {
+    pub(super) fn requests(
+        &self,
+        entities: &[String],
+        owners: &BTreeMap<String, Vec<PageId>>,
+    ) -> Vec<Request> {
         let narrowed = entities.iter().map(|entity| Request {
             entities: vec![entity.clone()],
             keys: self.rows.get(entity).into_iter().flatten().cloned().collect(),

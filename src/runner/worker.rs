@@ -296,7 +296,8 @@ impl Worker {
     /// Whether another instance did what is due; then it is due again a period later.
     async fn is_done_by_another(&mut self) -> bool {
         // The first cycle is always this one's own: its settings may be new.
-        let (Some(opened), Some(ended), false) = (&self.opened, self.ended, self.pending.is_anywhere()) else {
+        let (Some(opened), Some(ended), false) = (&self.opened, self.ended, self.pending.is_anywhere())
+        else {
             return false;
         };
         // What cannot be read now fails in the cycle, and is told there.
@@ -309,7 +310,8 @@ impl Worker {
         self.due = opened.schedule().due(Some(newest), now(opened.engine()));
         tracing::debug!(profile = self.profile, next = %self.due, "another instance has done what was due");
         self.tell_due();
-        self.handle.update(&self.profile, |state| state.holds_lease = false);
+        self.handle
+            .update(&self.profile, |state| state.holds_lease = false);
         true
     }
 
@@ -361,8 +363,12 @@ impl Worker {
                 let message = run.report.failure.map(|failure| failure.message);
                 tracing::debug!(profile = self.profile, "{}", message.unwrap_or_default());
                 self.was_busy = true;
-                self.handle.update(&self.profile, |state| state.holds_lease = false);
-                let lease = self.opened.as_ref().map_or(BUSY, |opened| opened.engine().tuning.lease);
+                self.handle
+                    .update(&self.profile, |state| state.holds_lease = false);
+                let lease = self
+                    .opened
+                    .as_ref()
+                    .map_or(BUSY, |opened| opened.engine().tuning.lease);
                 self.rest(jittered(BUSY.min(lease / 8), chance()));
                 return false;
             }
@@ -404,7 +410,9 @@ impl Worker {
         self.started = None;
         self.ended = None;
         let rest = self.failures.rest(chance());
-        let (code, message) = failure.map_or(("", String::new()), |failure| (failure.code.code(), failure.message));
+        let (code, message) = failure.map_or(("", String::new()), |failure| {
+            (failure.code.code(), failure.message)
+        });
         if refused {
             tracing::error!(
                 profile = self.profile,
@@ -415,7 +423,12 @@ impl Worker {
             self.rests_until = Instant::now() + Duration::from_hours(24 * 365);
         } else {
             let seconds = rest.as_secs_f64();
-            tracing::warn!(profile = self.profile, code, rests_seconds = seconds, "the cycle failed: {message}");
+            tracing::warn!(
+                profile = self.profile,
+                code,
+                rests_seconds = seconds,
+                "the cycle failed: {message}"
+            );
             self.rest(rest);
         }
     }

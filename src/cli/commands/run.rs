@@ -1,6 +1,7 @@
 //! `run`: keeps profiles in step for as long as it lives.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -51,6 +52,7 @@ impl Run {
 /// of log where something happened.
 pub(crate) fn on_cycle(terminal: &Terminal) -> OnCycle {
     let terminal = terminal.clone();
+    let told: Mutex<BTreeMap<String, String>> = Mutex::default();
     Arc::new(move |report: &ProfileReport| {
         if terminal.format() == Format::Json {
             let line = RunReport::of(Command::Sync, vec![report.clone()]);
@@ -62,10 +64,16 @@ pub(crate) fn on_cycle(terminal: &Terminal) -> OnCycle {
         let milliseconds = (report.duration_seconds * 1000.0).round();
         let (profile, requests) = (&report.profile, report.notion.requests);
         let did = summary(report);
+        // What stays as it was, such as a guard's no or an error of a record, is told once.
+        let again = told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(profile.clone(), did.clone())
+            .is_some_and(|before| before == did && report.outcome != Outcome::Ok);
         match report.outcome {
             // A failure is told where it is met, with how long the worker rests.
             Outcome::Failed => {}
-            Outcome::Ok if did == "nothing to do" => {
+            _ if again || did == "nothing to do" => {
                 tracing::debug!(profile, requests, milliseconds, "{did}");
             }
             Outcome::Ok => tracing::info!(profile, requests, milliseconds, "{did}"),

@@ -87,7 +87,10 @@ async fn a_row_that_an_application_names_is_pushed_at_once_and_anywhere_is_a_who
     keeping.handle.wake("cal", Hint::Anywhere).expect("taken");
     has_run(&reports, 3).await;
     assert_eq!(world.written_notes(), ["edit 1", "edit 2"]);
-    assert_eq!(keeping.handle.wake("nobody", Hint::Anywhere), Err(WakeError::UnknownProfile));
+    assert_eq!(
+        keeping.handle.wake("nobody", Hint::Anywhere),
+        Err(WakeError::UnknownProfile)
+    );
     let handle = keeping.handle.clone();
     keeping.end(std::future::pending()).await;
     assert_eq!(handle.wake("cal", Hint::Anywhere), Err(WakeError::Stopping));

@@ -249,7 +249,11 @@ impl Running {
                 into.lock().unwrap().push_str(&line);
             }
         });
-        Self { child, stdout, stderr }
+        Self {
+            child,
+            stdout,
+            stderr,
+        }
     }
 
     pub(super) fn cycles(&self) -> Vec<Json> {
@@ -301,7 +305,11 @@ impl Drop for Running {
 pub(super) async fn until(mut holds: impl FnMut() -> bool, or_tell: impl Fn() -> String) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "it did not come about:\n{}", or_tell());
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "it did not come about:\n{}",
+            or_tell()
+        );
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -310,7 +318,11 @@ pub(super) async fn until(mut holds: impl FnMut() -> bool, or_tell: impl Fn() ->
 pub(super) async fn until_note(world: &World, key: &str, note: &str, running: &Running) {
     let begun = Instant::now();
     while world.note_in_postgres(key).await.as_deref() != Some(note) {
-        assert!(begun.elapsed() < PATIENCE, "no `{note}` in {key}:\n{}", running.log());
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "no `{note}` in {key}:\n{}",
+            running.log()
+        );
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
