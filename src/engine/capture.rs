@@ -64,7 +64,7 @@ impl Work<'_> {
     /// Finds what to look at in one entity, and what would probably be done.
     pub(super) async fn capture(&self, entity: &Arc<Entity>) -> Result<Captured, EngineError> {
         let started = self.engine.clock.now();
-        let mut marks = self.engine.store.marks(&entity.name).await?;
+        let mut marks = self.marks_of(&entity.name);
         let linked = self.engine.store.totals(&entity.name).await?.linked();
         let mut found = Nominations {
             candidates: BTreeMap::new(),
@@ -97,7 +97,6 @@ impl Work<'_> {
             }
         }
         let day = started - time::Duration::DAY;
-        let store = &self.engine.store;
         let circumstances = Circumstances {
             entity: entity.name.clone(),
             guards: entity.guards,
@@ -106,8 +105,8 @@ impl Work<'_> {
             scope_changed: self.scope_changed(entity).await?,
             rows_seen: found.rows_seen,
             pages_seen: found.pages_seen,
-            pages_trashed_today: store.deleted_since(&entity.name, Side::Notion, day).await?,
-            rows_deleted_today: store.deleted_since(&entity.name, Side::Postgres, day).await?,
+            pages_trashed_today: self.deleted_since(&found, entity, Side::Notion, day).await?,
+            rows_deleted_today: self.deleted_since(&found, entity, Side::Postgres, day).await?,
         };
         let candidates = found
             .candidates
@@ -125,6 +124,21 @@ impl Work<'_> {
             marks,
             notes,
         })
+    }
+
+    /// How many records lost that side of them since; counts only where the plan takes more away, for nobody else asks.
+    async fn deleted_since(
+        &self,
+        found: &Nominations,
+        entity: &Entity,
+        side: Side,
+        since: OffsetDateTime,
+    ) -> Result<u64, EngineError> {
+        let deletes = |operation: &Operation| operation.kind.deletes() == Some(side);
+        if !found.operations.iter().any(deletes) {
+            return Ok(0);
+        }
+        Ok(self.engine.store.deleted_since(&entity.name, side, since).await?)
     }
 
     async fn capture_pages(

@@ -355,14 +355,18 @@ impl Work<'_> {
         self.apply_all(work).await?;
         self.apply_waiting().await?;
         let mut records = Vec::new();
-        let pins = self.engine.store.pins().await?;
+        let is_whole = !self.request.is_narrow() && self.request.properties.is_empty();
+        let pins = if is_whole {
+            self.engine.store.pins().await?
+        } else {
+            Vec::new()
+        };
         for captured in captured {
             if !refused.contains(&captured.entity.name) {
                 let pin = Pin {
                     name: scope_pin(&captured.entity.name),
                     value: captured.entity.scope.clone(),
                 };
-                let is_whole = !self.request.is_narrow() && self.request.properties.is_empty();
                 if is_whole && self.request.writes_notion() && !pins.contains(&pin) {
                     records.push(Record::Pin(pin));
                 }

@@ -16,7 +16,9 @@ type Reports = Arc<Mutex<Vec<ProfileReport>>>;
 fn keep(world: &World) -> (Keeping, Reports) {
     let reports = Reports::default();
     let into = Arc::clone(&reports);
-    let on_cycle: OnCycle = Arc::new(move |report: &ProfileReport| into.lock().unwrap().push(report.clone()));
+    let on_cycle: OnCycle = Arc::new(move |report: &ProfileReport| {
+        into.lock().expect("no test panics with it").push(report.clone())
+    });
     let folder: &Path = world.project.path();
     let environment = Environment::of(world.project.environment());
     let project = Project::load(&folder.join(PROJECT_FILE), folder, environment);
@@ -27,7 +29,7 @@ fn keep(world: &World) -> (Keeping, Reports) {
 }
 
 async fn has_run(reports: &Reports, cycles: usize) {
-    let ran = || reports.lock().unwrap().len();
+    let ran = || reports.lock().expect("no test panics with it").len();
     until(|| ran() >= cycles, || format!("{} cycles", ran())).await;
 }
 

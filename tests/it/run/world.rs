@@ -235,7 +235,7 @@ impl Running {
         std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
                 let line = serde_json::from_str(&line).expect("a line of JSON for each cycle");
-                into.lock().unwrap().push(line);
+                into.lock().expect("no test panics with it").push(line);
             }
         });
         let mut talk = BufReader::new(child.stderr.take().expect("piped"));
@@ -246,7 +246,7 @@ impl Running {
             while let Ok(read @ 1..) = talk.read(&mut byte) {
                 line.clear();
                 line.push_str(&String::from_utf8_lossy(&byte[..read]));
-                into.lock().unwrap().push_str(&line);
+                into.lock().expect("no test panics with it").push_str(&line);
             }
         });
         Self {
@@ -257,11 +257,11 @@ impl Running {
     }
 
     pub(super) fn cycles(&self) -> Vec<Json> {
-        self.stdout.lock().unwrap().clone()
+        self.stdout.lock().expect("no test panics with it").clone()
     }
 
     pub(super) fn log(&self) -> String {
-        self.stderr.lock().unwrap().clone()
+        self.stderr.lock().expect("no test panics with it").clone()
     }
 
     /// Waits until so many cycles have ended.
