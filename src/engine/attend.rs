@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::EngineError;
 use super::run::Work;
-use crate::ports::BoxFuture;
+use crate::ports::{BoxFuture, StoreError};
 
 /// What a long-lived process lends to the runs that it starts.
 ///
@@ -29,6 +29,10 @@ impl Work<'_> {
         let keep = async {
             loop {
                 attendant.pause(self.engine.tuning.lease / 3).await;
+                if self.lease_is_over() {
+                    // The process slept: told before anything that waited for its turn is sent.
+                    return StoreError::Fenced.into();
+                }
                 if let Err(error) = self.renew_lease().await {
                     return error;
                 }

@@ -172,9 +172,9 @@ impl Engine {
         let work = self.work(request, id, fence, lease.expires_at, attendant);
         let ended = tokio::select! {
             biased;
-            ended = work.cycle(saved, report, plan) => ended,
             // Dropped where it stands, as by a crash: the next run starts from what it sees.
             lost = work.attend() => Err(lost),
+            ended = work.cycle(saved, report, plan) => ended,
         };
         for entity in work.entities() {
             let totals = self.store.totals(&entity.name).await.ok();
@@ -296,6 +296,11 @@ impl Work<'_> {
         let lease = self.engine.store.renew(self.fence, duration).await?;
         *locked(&self.lease_until) = lease.expires_at;
         Ok(())
+    }
+
+    /// Whether the lease has run out, as far as this process knows.
+    pub(super) fn lease_is_over(&self) -> bool {
+        *locked(&self.lease_until) <= self.engine.clock.now()
     }
 
     /// What must remain of the lease before a write to Notion starts.

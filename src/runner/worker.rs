@@ -410,6 +410,8 @@ impl Worker {
         self.started = None;
         self.ended = None;
         let rest = self.failures.rest(chance());
+        self.handle
+            .update(&self.profile, |state| state.next_run_at = None);
         let (code, message) = failure.map_or(("", String::new()), |failure| {
             (failure.code.code(), failure.message)
         });

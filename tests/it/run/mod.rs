@@ -250,9 +250,15 @@ async fn a_refused_token_stops_its_profile_alone() {
         ..Setting::default()
     })
     .await;
-    let mut command = world
-        .project
-        .command(&["run", "--all-profiles", "--format", "json"]);
+    let arguments = [
+        "run",
+        "--all-profiles",
+        "--format",
+        "json",
+        "--log-format",
+        "json",
+    ];
+    let mut command = world.project.command(&arguments);
     command.env("TOKEN_1", "ntn_revoked");
     let mut running = world::Running::of(command);
     running.has_said("this profile stops").await;
@@ -270,9 +276,59 @@ async fn a_refused_token_stops_its_profile_alone() {
         .filter(|cycle| cycle["profiles"][0]["profile"] == "tex")
         .count();
     assert_eq!(refused, 1, "it does not try again");
-    assert!(running.log().contains("profile=\"tex\""), "{}", running.log());
     running.signal(Signal::INT);
     assert_eq!(running.ended().await, Some(0));
+    let told: Vec<serde_json::Value> = running
+        .log()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a JSON object a line"))
+        .collect();
+    let stops = |line: &&serde_json::Value| line["level"] == "ERROR" && line["profile"] == "tex";
+    assert_eq!(told.iter().filter(stops).count(), 1, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_profile_whose_notion_is_slow_keeps_no_other_waiting() {
+    let world = World::with(Setting {
+        profiles: &["cal", "tex"],
+        ..Setting::default()
+    })
+    .await;
+    let page = world.page("t1");
+    let other = world.simulator.workspace(|workspace| {
+        let root = workspace.root_page_id();
+        workspace.add_text_page(root, "Tex")
+    });
+    let ran = world
+        .project
+        .run(&["setup", "--profile", "tex", "--parent-page", &other.to_string()]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let running = world.run(&["--all-profiles"]);
+    running.has_run(2).await;
+    world.simulator.fault(Fault {
+        when: Trigger {
+            connection: Some(1),
+            ..Trigger::default()
+        },
+        effect: Effect::Slow { milliseconds: 2500 },
+        times: None,
+    });
+    world
+        .sql("update things set note = 'edit 0' where id = 'x1'")
+        .await;
+    for round in 0..3 {
+        let note = format!("edit {round}");
+        world
+            .sql(&format!("update things set note = '{note}' where id = 't1'"))
+            .await;
+        until(|| world.note_in_notion(page) == note, || running.log()).await;
+    }
+    let of_slow = running
+        .cycles()
+        .iter()
+        .filter(|cycle| cycle["profiles"][0]["profile"] == "tex")
+        .count();
+    assert_eq!(of_slow, 1, "the other one's edit is still on its way");
 }
 
 #[tokio::test]
