@@ -28,7 +28,7 @@ bless:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --open
 
-# The speed of `validate` and of the codec; the numbers are in docs/performance.md.
+# The speed of `validate`, of the codec and of an edit; the numbers are in docs/performance.md.
 bench *arguments:
     cargo bench --no-default-features {{ arguments }}
 

@@ -41,6 +41,8 @@ pub struct Failure {
     pub hints: Vec<String>,
     /// The code that reports carry, where one says more than the exit code.
     pub code: Option<ErrorCode>,
+    /// Whether Notion refuses the connection, which only other settings cure.
+    pub refused: bool,
 }
 
 impl Failure {
@@ -51,6 +53,7 @@ impl Failure {
             message: message.into(),
             hints: Vec::new(),
             code: None,
+            refused: false,
         }
     }
 
@@ -61,6 +64,7 @@ impl Failure {
             message: message.into(),
             hints: Vec::new(),
             code: None,
+            refused: false,
         }
     }
 
@@ -71,6 +75,7 @@ impl Failure {
             message: message.into(),
             hints: Vec::new(),
             code: None,
+            refused: false,
         }
     }
 

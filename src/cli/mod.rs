@@ -7,7 +7,9 @@ mod ambient;
 pub mod commands;
 pub(crate) mod context;
 pub(crate) mod error;
+pub mod kept;
 mod live;
+mod logging;
 mod session;
 mod terminal;
 mod view;
@@ -121,6 +123,8 @@ pub enum Command {
     Push(commands::run_once::OneWay),
     /// Bring Postgres in step with Notion.
     Pull(commands::run_once::OneWay),
+    /// Keep both sides in step: on schedule, and as rows and pages change.
+    Run(commands::run::Run),
     /// Say how each entity stands: linked, pending, conflicts, errors, last run, lag.
     Status(commands::status::Status),
     /// List, show and settle what waits for a person.
@@ -190,6 +194,7 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<Exit, Failure> {
         Command::Sync(command) => command.run(&cli.global, terminal),
         Command::Push(command) => command.run(report::Command::Push, &cli.global, terminal),
         Command::Pull(command) => command.run(report::Command::Pull, &cli.global, terminal),
+        Command::Run(command) => command.run(&cli.global, terminal),
         Command::Status(command) => command.run(&cli.global, terminal),
         Command::Conflicts(command) => command.run(&cli.global, terminal),
         Command::Approve(command) => command.run(&cli.global, terminal),

@@ -23,7 +23,7 @@ use crate::plan::option_names;
 use crate::plan::schema_change::{DesiredProperty, Known, SchemaChange, SchemaPlan, desired, diff};
 use crate::plan::{Operation, OperationKind};
 use crate::ports::{Clock, Commit, Pin, Record, Rows, Store};
-use crate::postgres::{ConnectOptions, PostgresError, connect, introspect_all};
+use crate::postgres::{ConnectOptions, NoteListener, PostgresError, connect, introspect_all};
 use crate::postgres::{EntityTable, ProfileDatabase, migrate_state, state_version};
 use crate::project::{Profile, Project, Secrets};
 use crate::reconcile::Reason;
@@ -52,6 +52,40 @@ pub(crate) struct Session {
     clock: Arc<DatabaseClock>,
     holder: String,
     has_state: bool,
+}
+
+/// Who the token belongs to, and when Notion said so.
+struct Met {
+    bot: UserId,
+    workspace: Option<String>,
+    date: Option<OffsetDateTime>,
+    asked: Instant,
+    answered: Instant,
+}
+
+impl Met {
+    async fn ask(client: &Client) -> Result<Self, Failure> {
+        let asked = Instant::now();
+        let me = client.me().await.map_err(|error| notion(&error))?;
+        Ok(Self {
+            bot: me.id,
+            workspace: me.bot.and_then(|bot| bot.workspace_id),
+            date: client.usage().answered_at,
+            asked,
+            answered: Instant::now(),
+        })
+    }
+
+    /// The database's clock, which knows how far Notion's is ahead.
+    async fn clock(&self, pool: &PgPool) -> Result<Arc<DatabaseClock>, Failure> {
+        let clock = DatabaseClock::measure(pool)
+            .await
+            .map_err(|error| postgres(&error))?;
+        Ok(Arc::new(match self.date {
+            Some(date) => clock.with_notion(date, self.asked, self.answered),
+            None => clock,
+        }))
+    }
 }
 
 /// What earlier runs remembered of a profile's workspace.
@@ -256,9 +290,7 @@ impl Session {
             .await
             .map_err(|error| postgres(&error))?;
         // The token is tried before anything is made in the database.
-        let asked = Instant::now();
-        let me = client.me().await.map_err(|error| notion(&error))?;
-        let answered = Instant::now();
+        let met = Met::ask(&client).await?;
         let has_state = if may_write {
             migrate_state(&pool, &profile.state_schema)
                 .await
@@ -272,17 +304,11 @@ impl Session {
         };
         let tables = tables(&pool, &profile, &mappings).await?;
         let database = Arc::new(profile_database(&pool, &profile, &mappings, &tables)?);
-        let mut clock = DatabaseClock::measure(&pool)
-            .await
-            .map_err(|error| postgres(&error))?;
-        if let Some(date) = client.usage().answered_at {
-            clock = clock.with_notion(date, asked, answered);
-        }
-        let clock = Arc::new(clock);
+        let clock = met.clock(&pool).await?;
         let session = Self {
             holder: format!("{}-{}", std::process::id(), Uuid::new_v4()),
-            bot: me.id,
-            workspace: me.bot.and_then(|bot| bot.workspace_id),
+            bot: met.bot,
+            workspace: met.workspace,
             profile,
             mappings,
             client,
@@ -295,6 +321,49 @@ impl Session {
         };
         session.check_pins(session.workspace.as_deref()).await?;
         Ok(session)
+    }
+
+    /// Looks again at what may have changed since the session was opened: whose token it is, the tables, the clocks.
+    pub(crate) async fn refresh(&mut self) -> Result<(), Failure> {
+        let met = Met::ask(&self.client).await?;
+        self.tables = tables(&self.pool, &self.profile, &self.mappings).await?;
+        let database = profile_database(&self.pool, &self.profile, &self.mappings, &self.tables)?;
+        self.database = Arc::new(database);
+        self.clock = met.clock(&self.pool).await?;
+        self.bot = met.bot;
+        self.workspace = met.workspace;
+        self.check_pins(self.workspace.as_deref()).await
+    }
+
+    /// The engine over both sides as they are now; properties that mappings have gained are added first.
+    pub(crate) async fn bound(&self) -> Result<Engine, Failure> {
+        let known = self.known().await?;
+        let schemas = self.schemas(&known, &[], true).await?;
+        let known = self.known().await?;
+        self.engine(&known, &schemas)
+    }
+
+    /// Listens for notes about rows, where a mapping asks for them.
+    pub(crate) fn listener(&self) -> Result<Option<NoteListener>, Failure> {
+        let by_triggers = self
+            .mappings
+            .iter()
+            .filter(|mapping| mapping.capture == Capture::Triggers);
+        let entities: Vec<String> = by_triggers.map(|mapping| mapping.entity.clone()).collect();
+        let Some(url) = self
+            .profile
+            .database_url
+            .as_ref()
+            .filter(|_| !entities.is_empty())
+        else {
+            return Ok(None);
+        };
+        let Profile {
+            name, state_schema, ..
+        } = &self.profile;
+        NoteListener::start(url, self.pool.clone(), state_schema, name, entities)
+            .map(Some)
+            .map_err(|error| postgres(&error))
     }
 
     /// Closes the connections to the database.
@@ -383,6 +452,7 @@ impl Session {
             .map_err(failed)?
             .ok_or_else(|| {
                 Failure::needs_user(format!("another run holds profile `{}`", self.profile.name))
+                    .code(ErrorCode::ProfileBusy)
                     .hint("wait until it ends, or until its lease has run out")
             })?;
         let fence = crate::ports::Fence { epoch: lease.epoch };
@@ -911,7 +981,8 @@ fn set_up_failed(error: &SetupError) -> Failure {
 
 /// A failure of Notion's side.
 pub(crate) fn notion(error: &NotionError) -> Failure {
-    let failure = Failure::world(with_causes(error)).code(ErrorCode::NotionFailed);
+    let mut failure = Failure::world(with_causes(error)).code(ErrorCode::NotionFailed);
+    failure.refused = error.stops_the_connection();
     match error.help() {
         Some(help) => failure.hint(help),
         None => failure,

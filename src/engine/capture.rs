@@ -79,7 +79,7 @@ impl Work<'_> {
     /// Finds what to look at in one entity, and what would probably be done.
     pub(super) async fn capture(&self, entity: &Arc<Entity>) -> Result<Captured, EngineError> {
         let started = self.engine.clock.now();
-        let mut marks = self.engine.store.marks(&entity.name).await?;
+        let mut marks = self.marks_of(&entity.name);
         let totals = self.engine.store.totals(&entity.name).await?;
         let linked = totals.linked();
         let mut found = Nominations {
@@ -93,7 +93,7 @@ impl Work<'_> {
             pages_seen: None,
         };
         let mut notes = Vec::new();
-        if self.request.keys.is_empty() {
+        if !self.request.is_narrow() {
             if self.request.command != crate::report::Command::Push || self.request.full {
                 self.capture_pages(entity, &mut marks, &totals, started, &mut found)
                     .await?;
@@ -103,10 +103,17 @@ impl Work<'_> {
                 .capture_rows(entity, &mut marks, linked, started, &mut found)
                 .await?;
         } else {
-            self.capture_keys(entity, &mut found).await?;
+            if !self.request.keys.is_empty() {
+                self.capture_keys(entity, &mut found).await?;
+            }
+            if !self.request.pages.is_empty() {
+                self.capture_named_pages(entity, &mut found).await?;
+            }
+            if self.request.noted && entity.capture == Capture::Triggers {
+                notes = self.capture_noted(entity, &mut found).await?;
+            }
         }
         let day = started - time::Duration::DAY;
-        let store = &self.engine.store;
         let circumstances = Circumstances {
             entity: entity.name.clone(),
             guards: entity.guards,
@@ -115,8 +122,8 @@ impl Work<'_> {
             scope_changed: self.scope_changed(entity).await?,
             rows_seen: found.rows_seen,
             pages_seen: found.pages_seen,
-            pages_trashed_today: store.deleted_since(&entity.name, Side::Notion, day).await?,
-            rows_deleted_today: store.deleted_since(&entity.name, Side::Postgres, day).await?,
+            pages_trashed_today: self.deleted_since(&found, entity, Side::Notion, day).await?,
+            rows_deleted_today: self.deleted_since(&found, entity, Side::Postgres, day).await?,
         };
         Ok(Captured {
             entity: Arc::clone(entity),
@@ -128,6 +135,21 @@ impl Work<'_> {
             notes,
             forgotten: found.forgotten,
         })
+    }
+
+    /// How many records lost that side of them since; counts only where the plan takes more away, for nobody else asks.
+    async fn deleted_since(
+        &self,
+        found: &Nominations,
+        entity: &Entity,
+        side: Side,
+        since: OffsetDateTime,
+    ) -> Result<u64, EngineError> {
+        let deletes = |operation: &Operation| operation.kind.deletes() == Some(side);
+        if !found.operations.iter().any(deletes) {
+            return Ok(0);
+        }
+        Ok(self.engine.store.deleted_since(&entity.name, side, since).await?)
     }
 
     async fn capture_pages(
@@ -467,23 +489,65 @@ impl Work<'_> {
                 self.capture_batch(entity, rows, found).await?;
             }
         } else {
-            // The overlap of notes with rows seen before costs a comparison and nothing else.
-            let changes = self.notes_of(&entity.name);
-            notes = changes.iter().map(|change| change.seq).collect();
-            let keys: BTreeSet<RecordKey> = changes
-                .into_iter()
-                .flat_map(|change| std::iter::once(change.key).chain(change.old_key))
-                .collect();
-            let keys: Vec<RecordKey> = keys.into_iter().collect();
-            for keys in keys.chunks(BATCH) {
-                self.capture_rows_by_key(entity, keys, found).await?;
-            }
+            notes = self.capture_noted(entity, found).await?;
         }
         if scan_due && entity.capture == Capture::Triggers {
             notes = self.notes_of(&entity.name).iter().map(|note| note.seq).collect();
         }
         marks.rows_captured_at = Some(started);
         Ok(notes)
+    }
+
+    /// The rows that the change log names; answers the notes' numbers.
+    async fn capture_noted(
+        &self,
+        entity: &Arc<Entity>,
+        found: &mut Nominations,
+    ) -> Result<Vec<i64>, EngineError> {
+        // The overlap of notes with rows seen before costs a comparison and nothing else.
+        let changes = self.notes_of(&entity.name);
+        let notes = changes.iter().map(|change| change.seq).collect();
+        let keys: BTreeSet<RecordKey> = changes
+            .into_iter()
+            .flat_map(|change| std::iter::once(change.key).chain(change.old_key))
+            .collect();
+        let keys: Vec<RecordKey> = keys.into_iter().collect();
+        for keys in keys.chunks(BATCH) {
+            self.capture_rows_by_key(entity, keys, found).await?;
+        }
+        Ok(notes)
+    }
+
+    /// Pages that a hint named: one direct read each, which serves every rule.
+    async fn capture_named_pages(
+        &self,
+        entity: &Arc<Entity>,
+        found: &mut Nominations,
+    ) -> Result<(), EngineError> {
+        let pages = &self.request.pages;
+        let links = self.engine.store.links_by_page(&entity.name, pages).await?;
+        for id in pages {
+            let link = links.iter().find(|link| link.page.as_ref() == Some(id)).cloned();
+            // A page that no row can come of tells nothing that the next listing does not.
+            if link.is_none() && entity.policy.presence.on_page_create != OnPageCreate::InsertRow {
+                continue;
+            }
+            // Out of reach is a matter of the complete listing, which knows how long it has been so.
+            let PageSeen::Seen(page) = self.engine.read_page(entity, id, Priority::Pull).await? else {
+                continue;
+            };
+            let is_live = !page.in_trash && page.parent == PageParent::Entity;
+            let row = match &link {
+                Some(link) if !is_live || self.differs(entity, link, &page) => {
+                    self.read_row(entity, &link.key).await?
+                }
+                None if is_live && self.concerns_us(entity, &page) => RowSeen::Absent,
+                _ => continue,
+            };
+            self.nominate(entity, link, row, PageSeen::Seen(page), found)
+                .await?;
+        }
+        Ok(())
     }
 
     async fn capture_keys(&self, entity: &Arc<Entity>, found: &mut Nominations) -> Result<(), EngineError> {

@@ -8,16 +8,19 @@
 //! A plan nominates records. Applying looks at each again, with one direct read of its page that serves every
 //! rule (R1), so that a lost, doubled or late nomination costs a read and nothing else.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::mapping::OnPageCreate;
 use crate::ports::{Clock, Pages, PagesError, Rng, Rows, RowsError, Store, StoreError};
 use crate::report::Command;
-use crate::value::RecordKey;
+use crate::value::{PageId, RecordKey};
 
 mod apply;
+mod attend;
 mod bind;
 mod capture;
 mod codec;
@@ -36,6 +39,7 @@ mod run;
 mod tally;
 mod trouble;
 
+pub use attend::Attendant;
 pub use bind::{BindError, Binding, bind, row_columns};
 pub use codec::BoundCodec;
 pub use entity::{Entity, EntityField, FieldCodec, NewRow, Reference};
@@ -87,6 +91,10 @@ pub struct Request {
     pub entities: Vec<String>,
     /// Only these records; empty for all.
     pub keys: Vec<RecordKey>,
+    /// Only these pages, each read directly; with other narrowings, those records too. Empty for all.
+    pub pages: Vec<PageId>,
+    /// Only rows that the change log names; with other narrowings, those records too.
+    pub noted: bool,
     /// Only these properties, by name; empty for all.
     pub properties: Vec<String>,
     /// Look at every page and every row, whatever the capture says.
@@ -100,9 +108,22 @@ impl Request {
             command,
             entities: Vec::new(),
             keys: Vec::new(),
+            pages: Vec::new(),
+            noted: false,
             properties: Vec::new(),
             full: false,
         }
+    }
+
+    /// Whether only records are looked at that something named. Nothing is listed or scanned then, no mark moves,
+    /// and what is not named proves nothing.
+    pub fn is_narrow(&self) -> bool {
+        !self.keys.is_empty() || self.is_hinted()
+    }
+
+    /// Whether it was a hint that named them: what earlier runs left open waits for a run that looks at all.
+    pub(crate) fn is_hinted(&self) -> bool {
+        !self.pages.is_empty() || self.noted
     }
 
     fn writes_postgres(&self) -> bool {
@@ -138,6 +159,31 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// Which pages concern which entity: those that it links, and where a page may become a row, those that no
+    /// entity links. A page that concerns no entity is left out.
+    ///
+    /// # Errors
+    /// When the memory cannot be read.
+    pub async fn owners(&self, pages: &[PageId]) -> Result<BTreeMap<String, Vec<PageId>>, EngineError> {
+        let mut owners: BTreeMap<String, Vec<PageId>> = BTreeMap::new();
+        let mut strange: BTreeSet<&PageId> = pages.iter().collect();
+        for entity in &self.entities {
+            for link in self.store.links_by_page(&entity.name, pages).await? {
+                if let Some(page) = link.page {
+                    strange.remove(&page);
+                    owners.entry(entity.name.clone()).or_default().push(page);
+                }
+            }
+        }
+        for entity in &self.entities {
+            if !strange.is_empty() && entity.policy.presence.on_page_create == OnPageCreate::InsertRow {
+                let pages = strange.iter().map(|page| (*page).clone());
+                owners.entry(entity.name.clone()).or_default().extend(pages);
+            }
+        }
+        Ok(owners)
+    }
+
     fn new_id(&self) -> Uuid {
         Uuid::from_u64_pair(self.rng.next_u64(), self.rng.next_u64())
     }
@@ -165,6 +211,9 @@ pub enum EngineError {
         /// The profile.
         profile: String,
     },
+    /// Whoever runs it wants it to end.
+    #[error("the run was asked to end early")]
+    Interrupted,
     /// A saved plan no longer fits.
     #[error(transparent)]
     SavedPlan(#[from] crate::plan::file::SavedPlanError),

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use super::capture::NOTES;
 use super::run::Work;
 use super::{EngineError, Entity};
 use crate::journal::{Act, Kept};
@@ -73,7 +72,7 @@ impl Work<'_> {
             return Ok(Vec::new());
         }
         let mut olds: BTreeMap<RecordKey, RecordKey> = BTreeMap::new();
-        for change in self.engine.rows.changes(&entity.name, NOTES).await? {
+        for change in self.notes_of(&entity.name) {
             if let (Some(old), false) = (change.old_key, change.deleted) {
                 // A key that was renamed twice came from the first.
                 let first = olds.remove(&old).unwrap_or(old);

@@ -12,13 +12,13 @@ use uuid::Uuid;
 use super::apply::Candidate;
 use super::capture::{Captured, NOTES};
 use super::tally::Tally;
-use super::{Engine, EngineError, Entity, Request};
+use super::{Attendant, Engine, EngineError, Entity, Request};
 use crate::journal::Outcome as Ended;
 use crate::mapping::Capture;
 use crate::plan::file::SavedPlan;
 use crate::plan::order::EntityOrder;
 use crate::plan::{Operation, OperationKind, Plan, guard};
-use crate::ports::{Change, Commit, Fence, Link, Marks, Pin, Record, Retry, RunRecord};
+use crate::ports::{Change, Commit, Fence, Link, Marks, Pin, Record, Retry, RunRecord, StoreError};
 use crate::report::{Command, ErrorCode, Failure, Outcome, ProfileReport, Refusal};
 use crate::value::{RecordKey, UserId};
 
@@ -26,6 +26,9 @@ use crate::value::{RecordKey, UserId};
 ///
 /// Source: sync semantics, section 5.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
+
+/// The same as a share of the lease, for leases that are shorter than the usual three minutes.
+const LEASE_MARGIN_SHARE: u32 = 6;
 
 /// Records with errors of earlier runs that a report lists for an entity.
 const MOST_ERRORS: usize = 1000;
@@ -37,6 +40,8 @@ pub struct Run {
     pub report: ProfileReport,
     /// The plan that was applied, or would have been.
     pub plan: Plan,
+    /// Whether Notion refuses the connection, so that no further run of the profile can do better.
+    pub refused: bool,
 }
 
 /// What one run shares between its records.
@@ -47,6 +52,7 @@ pub(super) struct Work<'a> {
     pub(super) fence: Fence,
     pub(super) tally: Tally,
     pub(super) bot: UserId,
+    pub(super) attendant: Option<&'a dyn Attendant>,
     marks: Mutex<BTreeMap<String, Marks>>,
     lease_until: Mutex<OffsetDateTime>,
     waiting: Mutex<BTreeSet<(String, RecordKey)>>,
@@ -72,12 +78,17 @@ impl Engine {
     /// **Guarantees.** May be killed at any instant: the next run starts from what it sees. At most one run per
     /// profile writes; another one reports `profile_busy`.
     pub async fn run(&self, request: &Request) -> Run {
-        self.run_checked(request, None).await
+        self.run_checked(request, None, None).await
+    }
+
+    /// Runs one cycle with somebody attending: the lease is prolonged for as long as it takes.
+    pub async fn run_attended(&self, request: &Request, attendant: &dyn Attendant) -> Run {
+        self.run_checked(request, None, Some(attendant)).await
     }
 
     /// Applies exactly a saved plan, or refuses where a side has moved; `mappings` is the digest of the mappings.
     pub async fn run_saved(&self, request: &Request, saved: &SavedPlan, mappings: &str) -> Run {
-        self.run_checked(request, Some((saved, mappings))).await
+        self.run_checked(request, Some((saved, mappings)), None).await
     }
 
     /// What a run would do, and the guards that would stop it; writes nothing anywhere.
@@ -86,7 +97,8 @@ impl Engine {
     /// When a side or the memory cannot be read.
     pub async fn plan(&self, request: &Request) -> Result<(Plan, Vec<Refusal>), EngineError> {
         let now = self.clock.now();
-        let work = self.work(request, Uuid::nil(), Fence { epoch: -1 }, now);
+        let work = self.work(request, Uuid::nil(), Fence { epoch: -1 }, now, None);
+        work.read_notes().await?;
         let mut captured = work.capture_all().await?;
         let plan = work.planned(&mut captured);
         let identity = work.identity().await?;
@@ -100,6 +112,7 @@ impl Engine {
         run: Uuid,
         fence: Fence,
         lease_until: OffsetDateTime,
+        attendant: Option<&'a dyn Attendant>,
     ) -> Work<'a> {
         Work {
             engine: self,
@@ -108,6 +121,7 @@ impl Engine {
             fence,
             tally: Tally::default(),
             bot: self.pages.bot(),
+            attendant,
             marks: Mutex::default(),
             lease_until: Mutex::new(lease_until),
             waiting: Mutex::default(),
@@ -118,7 +132,12 @@ impl Engine {
         }
     }
 
-    async fn run_checked(&self, request: &Request, saved: Option<(&SavedPlan, &str)>) -> Run {
+    async fn run_checked(
+        &self,
+        request: &Request,
+        saved: Option<(&SavedPlan, &str)>,
+        attendant: Option<&dyn Attendant>,
+    ) -> Run {
         let started = self.clock.now();
         let before = self.pages.usage();
         let id = self.new_id();
@@ -128,17 +147,25 @@ impl Engine {
             ..ProfileReport::default()
         };
         let mut plan = Plan::default();
-        let ended = self.leased(request, id, saved, &mut report, &mut plan).await;
+        let ended = self
+            .leased(request, id, saved, attendant, &mut report, &mut plan)
+            .await;
+        let mut refused = false;
         if let Err(error) = ended {
             report.outcome = match error {
                 EngineError::SavedPlan(_) => Outcome::Refused,
                 _ => Outcome::Failed,
             };
+            refused = matches!(&error, EngineError::Pages(error) if error.stops_profile());
             report.failure = Some(failure(&error));
         }
         report.notion = self.pages.usage().since(&before);
         report.duration_seconds = (self.clock.now() - started).as_seconds_f64();
-        Run { report, plan }
+        Run {
+            report,
+            plan,
+            refused,
+        }
     }
 
     async fn leased(
@@ -146,6 +173,7 @@ impl Engine {
         request: &Request,
         id: Uuid,
         saved: Option<(&SavedPlan, &str)>,
+        attendant: Option<&dyn Attendant>,
         report: &mut ProfileReport,
         plan: &mut Plan,
     ) -> Result<(), EngineError> {
@@ -157,8 +185,13 @@ impl Engine {
                 profile: self.profile.clone(),
             })?;
         let fence = Fence { epoch: lease.epoch };
-        let work = self.work(request, id, fence, lease.expires_at);
-        let ended = work.cycle(saved, report, plan).await;
+        let work = self.work(request, id, fence, lease.expires_at, attendant);
+        let ended = tokio::select! {
+            biased;
+            // Dropped where it stands, as by a crash: the next run starts from what it sees.
+            lost = work.attend() => Err(lost),
+            ended = work.cycle(saved, report, plan) => ended,
+        };
         for entity in work.entities() {
             let totals = self.store.totals(&entity.name).await.ok();
             for (property, why) in &entity.frozen {
@@ -172,7 +205,7 @@ impl Engine {
                     why.clone(),
                 );
             }
-            if totals.as_ref().is_some_and(|totals| totals.troubled > 0) {
+            if !request.is_hinted() && totals.as_ref().is_some_and(|totals| totals.troubled > 0) {
                 work.still_troubled(&entity).await;
             }
             let mut counted = work.tally.report(&entity.name);
@@ -233,16 +266,13 @@ impl Work<'_> {
         locked(&self.marks).get(entity).cloned().unwrap_or_default()
     }
 
-    /// The notes of the change log about an entity, as they stood when the run began.
+    /// The notes of the change log about an entity, in their order, as they stood when the run began.
     pub(super) fn notes_of(&self, entity: &str) -> Vec<Change> {
         let notes = locked(&self.notes);
+        let of_entity = notes.get(entity).into_iter().flat_map(BTreeMap::values);
+        let mut notes: Vec<Change> = of_entity.flatten().cloned().collect();
+        notes.sort_by_key(|note| note.seq);
         notes
-            .get(entity)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-            .flatten()
-            .cloned()
-            .collect()
     }
 
     /// The same, about one record.
@@ -287,7 +317,7 @@ impl Work<'_> {
 
     /// Whether no record and no property was left out.
     fn is_whole(&self) -> bool {
-        self.request.keys.is_empty() && self.request.properties.is_empty()
+        !self.request.is_narrow() && self.request.properties.is_empty()
     }
 
     /// What the profile was pinned to, and what it is now.
@@ -313,16 +343,42 @@ impl Work<'_> {
 
     /// Makes sure that the lease outlives a request that starts now.
     pub(super) async fn keep_lease(&self) -> Result<(), EngineError> {
-        let tuning = &self.engine.tuning;
-        let needed = tuning.request_timeout + LEASE_MARGIN;
         let remains = *locked(&self.lease_until) - self.engine.clock.now();
-        if remains <= needed {
-            let lease = self
-                .engine
-                .store
-                .renew(self.fence, tuning.lease.max(needed * 2))
-                .await?;
-            *locked(&self.lease_until) = lease.expires_at;
+        if remains <= self.needed_lease() {
+            self.renew_lease().await?;
+        }
+        Ok(())
+    }
+
+    /// Prolongs the lease: as long as it is taken for, and at least over two of the longest requests.
+    pub(super) async fn renew_lease(&self) -> Result<(), EngineError> {
+        let duration = self.engine.tuning.lease.max(self.needed_lease() * 2);
+        let lease = self.engine.store.renew(self.fence, duration).await?;
+        *locked(&self.lease_until) = lease.expires_at;
+        Ok(())
+    }
+
+    /// Whether the lease has run out, as far as this process knows.
+    pub(super) fn lease_is_over(&self) -> bool {
+        *locked(&self.lease_until) <= self.engine.clock.now()
+    }
+
+    /// What must remain of the lease before a write to Notion starts.
+    fn needed_lease(&self) -> Duration {
+        let tuning = &self.engine.tuning;
+        tuning.request_timeout + LEASE_MARGIN.min(tuning.lease / LEASE_MARGIN_SHARE)
+    }
+
+    /// Reads what the change log notes, once for the whole run: what is noted later is for the next one.
+    async fn read_notes(&self) -> Result<(), EngineError> {
+        for entity in self.entities() {
+            if entity.capture == Capture::Triggers {
+                let mut notes: BTreeMap<RecordKey, Vec<Change>> = BTreeMap::new();
+                for note in self.engine.rows.changes(&entity.name, NOTES).await? {
+                    notes.entry(note.key.clone()).or_default().push(note);
+                }
+                locked(&self.notes).insert(entity.name.clone(), notes);
+            }
         }
         Ok(())
     }
@@ -334,13 +390,6 @@ impl Work<'_> {
             let renamed = self.renamed_links(&entity).await?;
             self.renamed()
                 .extend(renamed.into_iter().map(|(_, link)| (link.id, link)));
-            if entity.capture == Capture::Triggers {
-                let mut notes: BTreeMap<RecordKey, Vec<Change>> = BTreeMap::new();
-                for note in self.engine.rows.changes(&entity.name, NOTES).await? {
-                    notes.entry(note.key.clone()).or_default().push(note);
-                }
-                locked(&self.notes).insert(entity.name.clone(), notes);
-            }
             let marks = self.engine.store.marks(&entity.name).await?;
             locked(&self.marks).insert(entity.name.clone(), marks);
             captured.push(self.capture(&entity).await?);
@@ -364,8 +413,13 @@ impl Work<'_> {
         plan: &mut Plan,
     ) -> Result<(), EngineError> {
         let started = self.engine.clock.now();
+        if !self.request.is_hinted() {
+            for entity in self.entities() {
+                self.recover(&entity).await?;
+            }
+        }
+        self.read_notes().await?;
         for entity in self.entities() {
-            self.recover(&entity).await?;
             self.follow_keys(&entity).await?;
         }
         let mut captured = self.capture_all().await?;
@@ -387,18 +441,23 @@ impl Work<'_> {
         self.apply_all(work).await?;
         self.apply_waiting().await?;
         let mut records = Vec::new();
-        let is_profile = self.request.entities.is_empty() && self.is_whole() && self.request.writes_notion();
+        let is_whole = self.is_whole();
+        let is_profile = self.request.entities.is_empty() && is_whole && self.request.writes_notion();
         if is_profile && (doubts.is_empty() || refused.is_empty()) {
             records.extend(identity.unpinned().map(Record::Pin));
         }
-        let pins = self.engine.store.pins().await?;
+        let pins = if is_whole {
+            self.engine.store.pins().await?
+        } else {
+            Vec::new()
+        };
         for captured in captured {
             if !refused.contains(&captured.entity.name) {
                 let pin = Pin {
                     name: scope_pin(&captured.entity.name),
                     value: captured.entity.scope.clone(),
                 };
-                if self.is_whole() && self.request.writes_notion() && !pins.contains(&pin) {
+                if is_whole && self.request.writes_notion() && !pins.contains(&pin) {
                     records.push(Record::Pin(pin));
                 }
                 records.extend(self.marked(captured));
@@ -483,6 +542,7 @@ impl Work<'_> {
         let concurrency = self.engine.tuning.concurrency.max(1);
         let mut ended = futures_util::stream::iter(candidates)
             .map(|candidate| async move {
+                self.may_begin()?;
                 let ended = Box::pin(self.settle_record(candidate.clone())).await?;
                 if ended == Ended::Deferred {
                     self.deferred(&candidate).await?;
@@ -492,10 +552,14 @@ impl Work<'_> {
             .buffer_unordered(concurrency);
         let mut failed = None;
         while let Some(result) = ended.next().await {
-            if let Err(error) = result {
-                // What is under way is finished; nothing new would be better.
-                failed.get_or_insert(error);
-                break;
+            match result {
+                Ok(()) => {}
+                // What is under way is finished, and nothing new is begun.
+                Err(EngineError::Interrupted) => failed = Some(EngineError::Interrupted),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
             }
         }
         failed.map_or(Ok(()), Err)
@@ -546,7 +610,10 @@ impl Work<'_> {
     /// The marks after a run, where the run saw and was allowed to do everything they stand for.
     fn marked(&self, captured: Captured) -> Vec<Record> {
         let request = self.request;
-        if !request.keys.is_empty() || !request.properties.is_empty() {
+        if request.is_narrow() && request.writes_notion() && !captured.notes.is_empty() {
+            return vec![Record::Acknowledged(captured.entity.name.clone(), captured.notes)];
+        }
+        if request.is_narrow() || !request.properties.is_empty() {
             return Vec::new();
         }
         let before = self.marks_of(&captured.entity.name);
@@ -658,9 +725,10 @@ fn outcome(report: &ProfileReport) -> Outcome {
 
 fn failure(error: &EngineError) -> Failure {
     let code = match error {
+        EngineError::Store(StoreError::Fenced) | EngineError::Busy { .. } => ErrorCode::ProfileBusy,
         EngineError::Rows(_) | EngineError::Store(_) => ErrorCode::PostgresFailed,
         EngineError::Pages(_) => ErrorCode::NotionFailed,
-        EngineError::Busy { .. } => ErrorCode::ProfileBusy,
+        EngineError::Interrupted => ErrorCode::Interrupted,
         EngineError::SavedPlan(_) => ErrorCode::StalePlan,
     };
     let message = with_causes(error);
@@ -685,7 +753,7 @@ impl EngineError {
             Self::Rows(error) => error.retry(),
             Self::Pages(error) => error.retry(),
             Self::Store(error) => error.retry(),
-            Self::Busy { .. } => Retry::WithBackOff,
+            Self::Busy { .. } | Self::Interrupted => Retry::WithBackOff,
             Self::SavedPlan(_) => Retry::Never,
         }
     }

@@ -9,8 +9,10 @@ mod environment;
 mod load;
 mod mask;
 mod profile;
+mod schedule;
 
 pub use environment::{DotEnvError, Environment, Origin};
 pub(crate) use load::validate_files;
 pub use load::{MappingFile, PROJECT_FILE, Project, display_path, find, schema};
-pub use profile::{NotionAccess, Profile, Schedule, Secrets, Tuning};
+pub use profile::{NotionAccess, Profile, Secrets, Tuning};
+pub use schedule::{CronLine, Schedule};

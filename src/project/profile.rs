@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::Project;
 use super::document::{NotionAccessDocument, RequestsPerMinute, SettingsDocument, TuningDocument};
+use super::schedule::{CronLine, Schedule};
 use crate::diagnostic::{Checked, Code, Diagnostic, Label, Severity, did_you_mean};
 use crate::mapping::document::Period;
 use crate::schema::TableName;
@@ -60,15 +61,6 @@ pub struct NotionAccess {
     pub requests_per_minute: u32,
     /// A simulator's address in place of Notion's; always loopback.
     pub base_url: Option<String>,
-}
-
-/// When `run` syncs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Schedule {
-    /// So long after the last start.
-    Every(Duration),
-    /// By a cron line of five fields.
-    Cron(String),
 }
 
 /// The timings of the sync.
@@ -423,16 +415,17 @@ impl<'a> Rendering<'a> {
                 }
                 (Some(every), None) => return Schedule::Every(every.duration().unwrap_or_default()),
                 (None, Some(cron)) => {
-                    if cron.split_whitespace().count() == 5 {
-                        return Schedule::Cron(cron.clone());
-                    }
+                    let wrong = match CronLine::parse(cron) {
+                        Ok(line) => return Schedule::Cron(line),
+                        Err(wrong) => wrong,
+                    };
                     self.findings.push(
                         self.project
                             .document
                             .value_finding(
                                 Code::ScheduleUnclear,
                                 &format!("{at}/cron"),
-                                "the cron line does not have five fields",
+                                wrong,
                                 "not a schedule",
                             )
                             .help("minute, hour, day, month, weekday: `\"*/5 * * * *\"`"),

@@ -145,6 +145,9 @@ error_codes! {
     /// Another runner holds the profile.
     ProfileBusy = "profile_busy": "Another run holds this profile's lease. It is released when that run ends, or \
         when its lease expires.",
+    /// The process was asked to stop.
+    Interrupted = "interrupted": "The process was asked to stop, so the cycle ended early. Nothing is lost: what \
+        was under way is in the journal, and the next cycle goes on from what both sides hold.",
     /// Not set up yet.
     NotSetUp = "not_set_up": "The entity has no database in Notion yet. Run `frames-sync setup`.",
     /// The pinned identity differs.

@@ -116,6 +116,32 @@ pub struct ProfileReport {
     pub failure: Option<Failure>,
 }
 
+impl ProfileReport {
+    /// Adds another run of the same profile: counts are summed, what was linked is the latest, and what is said of
+    /// single records is left out.
+    pub fn add(&mut self, run: &Self) {
+        self.profile.clone_from(&run.profile);
+        self.run_id.clone_from(&run.run_id);
+        self.outcome = run.outcome;
+        self.duration_seconds += run.duration_seconds;
+        self.notion.add(&run.notion);
+        for of_run in &run.entities {
+            let known = self
+                .entities
+                .iter_mut()
+                .find(|known| known.entity == of_run.entity);
+            match known {
+                Some(known) => known.add(of_run),
+                None => self.entities.push(EntityReport {
+                    errors: Vec::new(),
+                    refusals: Vec::new(),
+                    ..of_run.clone()
+                }),
+            }
+        }
+    }
+}
+
 /// Requests made to Notion, and what they waited for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NotionUsage {
@@ -130,6 +156,15 @@ pub struct NotionUsage {
 }
 
 impl NotionUsage {
+    fn add(&mut self, more: &Self) {
+        self.requests += more.requests;
+        for (endpoint, count) in &more.by_endpoint {
+            *self.by_endpoint.entry(endpoint.clone()).or_default() += count;
+        }
+        self.throttled += more.throttled;
+        self.waited_seconds += more.waited_seconds;
+    }
+
     /// What was used since `earlier`, a reading of the same counters.
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
@@ -195,6 +230,42 @@ pub struct EntityReport {
     pub errors: Vec<RecordError>,
     /// Guards that stopped the entity before its first write.
     pub refusals: Vec<Refusal>,
+}
+
+impl EntityReport {
+    fn add(&mut self, run: &Self) {
+        let Self {
+            entity: _,
+            data_source_id,
+            linked,
+            pages_created,
+            pages_updated,
+            pages_trashed,
+            pages_restored,
+            rows_inserted,
+            rows_updated,
+            rows_deleted,
+            unchanged,
+            conflicts_opened,
+            conflicts_resolved,
+            deferred,
+            errors: _,
+            refusals: _,
+        } = run;
+        self.data_source_id.clone_from(data_source_id);
+        self.linked = *linked;
+        self.unchanged = *unchanged;
+        self.pages_created += pages_created;
+        self.pages_updated += pages_updated;
+        self.pages_trashed += pages_trashed;
+        self.pages_restored += pages_restored;
+        self.rows_inserted += rows_inserted;
+        self.rows_updated += rows_updated;
+        self.rows_deleted += rows_deleted;
+        self.conflicts_opened += conflicts_opened;
+        self.conflicts_resolved += conflicts_resolved;
+        self.deferred += deferred;
+    }
 }
 
 /// Why one record, or one property of it, is not in step.

@@ -3,6 +3,11 @@
 //! A wake is a hint and carries no data: it says where to look, and a lost one costs latency only. What a worker
 //! does, it does through the engine, under the profile's lease.
 
+mod pending;
+mod rest;
+mod stop;
+mod worker;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +16,9 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::report::ProfileReport;
 use crate::value::{PageId, RecordKey};
+
+pub use stop::{Stop, Stopping};
+pub use worker::{Opened, Opener, Unopened, Worker};
 
 /// Hints that a profile holds unread before further ones are told as [`WakeError::Full`].
 ///

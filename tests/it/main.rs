@@ -11,6 +11,7 @@ mod plan;
 mod postgres;
 mod readme;
 mod reconcile;
+mod run;
 mod simulation;
 mod simulator;
 mod support;

@@ -47,7 +47,8 @@ const ARROWS: [(&str, &[&str]); 26] = [
     ("engine", &["ports", "pure"]),
     // Never `notion`, or one misreading of the API would pass its own test.
     ("simulator", &["ports", "pure"]),
-    ("runner", &["engine", "ports", "pure"]),
+    // `project` for the schedule.
+    ("runner", &["engine", "ports", "project", "pure"]),
     ("server", &["runner", "ports", "pure", "notion"]),
     ("cluster", &[]),
     ("project", &["pure"]),

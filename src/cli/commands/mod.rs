@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod generate;
 pub mod init;
 pub mod plan;
+pub mod run;
 pub mod run_once;
 pub mod schema;
 pub mod simulate_notion;

@@ -81,6 +81,8 @@ impl Narrowing {
             command,
             entities: self.entities.clone(),
             keys: self.keys.iter().map(|key| parse_key(key)).collect(),
+            pages: Vec::new(),
+            noted: false,
             properties: self.properties.clone(),
             full: self.full,
         }
@@ -417,23 +419,28 @@ fn failed(name: &str, failure: &Failure, terminal: &Terminal) -> ProfileReport {
         message: format!("profile {name}: {}", failure.message),
         hints: failure.hints.clone(),
         code: failure.code,
+        refused: failure.refused,
     };
     terminal.failure(&shown);
+    let (outcome, failure) = as_report(failure);
+    ProfileReport {
+        profile: name.to_owned(),
+        outcome,
+        failure: Some(failure),
+        ..ProfileReport::default()
+    }
+}
+
+/// A failure as reports carry it.
+pub(crate) fn as_report(failure: &Failure) -> (Outcome, report::Failure) {
     let (outcome, code) = match failure.exit {
         Exit::World => (Outcome::Failed, failure.code.unwrap_or(ErrorCode::PostgresFailed)),
         Exit::Done | Exit::NeedsUser | Exit::Usage => {
             (Outcome::Refused, failure.code.unwrap_or(ErrorCode::NotSetUp))
         }
     };
-    ProfileReport {
-        profile: name.to_owned(),
-        outcome,
-        failure: Some(report::Failure {
-            code,
-            message: failure.message.clone(),
-        }),
-        ..ProfileReport::default()
-    }
+    let message = failure.message.clone();
+    (outcome, report::Failure { code, message })
 }
 
 fn finish(report: RunReport, terminal: &Terminal) -> Result<Exit, Failure> {

@@ -107,8 +107,12 @@ impl<'a> RowSql<'a> {
             })?;
             statement.push(")");
         }
+        // A name alone would be the answer's column, which is text: `10` before `9`, and rows between two steps lost.
         statement.push(" order by ");
-        self.push_key_names(&mut statement)?;
+        statement.push_list(", ", &self.key, |statement, column| {
+            self.push_table(statement)?;
+            statement.push(".").push_name(&column.name).map(drop)
+        })?;
         statement
             .push(" limit ")
             .push_value(Some(limit.to_string()), &PgType::Int8);

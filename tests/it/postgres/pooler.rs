@@ -10,10 +10,10 @@ use std::time::Duration;
 use frames_sync::cluster::{Cluster, Engine};
 use frames_sync::demo::sample;
 use frames_sync::ports::{Rows, Store};
-use frames_sync::postgres::{ConnectOptions, connect};
+use frames_sync::postgres::{ConnectOptions, NoteListener, capture, connect};
 use sqlx::{Connection, PgConnection};
 
-use super::students;
+use super::{STATE, names, students, table};
 
 /// A PgBouncer that ends with the test.
 struct Pooler {
@@ -66,6 +66,39 @@ impl Drop for Pooler {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PgBouncer: `apt-get install -y pgbouncer`, then `cargo test -- --include-ignored`"]
+async fn notes_are_found_behind_pgbouncer_though_nobody_hears_a_notify() {
+    let cluster = Cluster::start(Engine::Native).expect("a cluster");
+    let mut direct = PgConnection::connect(&cluster.url("postgres"))
+        .await
+        .expect("a connection");
+    sample::load(&mut direct).await.expect("the sample");
+    let pooler = Pooler::start(&cluster);
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", pooler.port).into();
+    let pool = connect(&url, &ConnectOptions::default())
+        .await
+        .expect("a connection");
+    students(&pool).await;
+    let table = table(&pool, "students").await;
+    capture::install(&pool, STATE, "calpoly", "students", &table, &names(&["id"]))
+        .await
+        .expect("triggers");
+    let entities = ["students".to_owned()];
+    let mut listener = NoteListener::start(&url, pool.clone(), STATE, "calpoly", entities).expect("a name");
+    // Past the proof, which nobody hears: the change log is looked at from then on.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    for number in 0..2 {
+        sqlx::query("update students set terms_remaining = $1 where id = 'student_001'")
+            .bind(90 + number)
+            .execute(&mut direct)
+            .await
+            .expect("an edit");
+        let noted = tokio::time::timeout(Duration::from_secs(10), listener.noted()).await;
+        assert_eq!(noted.as_deref(), Ok("students"));
     }
 }
 

@@ -7,7 +7,7 @@ use frames_sync::mapping::Predicate;
 use frames_sync::ports::{
     Commit, CommitOutcome, Fence, Row, RowChange, RowOutcome, RowWrite, Rows, RowsError, Store,
 };
-use frames_sync::postgres::{EntityTable, ProfileDatabase};
+use frames_sync::postgres::{EntityTable, ProfileDatabase, migrate_state};
 use frames_sync::value::{Number, RecordKey, Value};
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -171,6 +171,31 @@ async fn an_update_answers_what_the_triggers_stored() {
             .as_deref(),
         Some("ZARA")
     );
+}
+
+#[tokio::test]
+async fn a_scan_in_batches_keeps_the_order_of_keys_that_are_no_text() {
+    let (_database, pool) = TestDatabase::with(
+        "create table numbered (id int primary key, part text); \
+         insert into numbered select n, 'a' from generate_series(-20, 120) n",
+    )
+    .await;
+    migrate_state(&pool, STATE).await.expect("a state schema");
+    let numbered = entity(&pool, "numbered", &["part"], Predicate::All(Vec::new())).await;
+    let entities = BTreeMap::from([("numbered".to_owned(), numbered)]);
+    let profile = ProfileDatabase::new(pool, STATE, "all", entities, None).expect("names");
+    let mut met: Vec<i32> = Vec::new();
+    let mut after: Option<RecordKey> = None;
+    loop {
+        let rows = profile.scan("numbered", after.as_ref(), 7).await.expect("rows");
+        let Some(last) = rows.last() else { break };
+        after = Some(last.key.clone());
+        met.extend(
+            rows.iter()
+                .map(|row| row.key.0[0].parse::<i32>().expect("a number")),
+        );
+    }
+    assert_eq!(met, (-20..=120).collect::<Vec<i32>>());
 }
 
 #[tokio::test]
