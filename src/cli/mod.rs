@@ -8,6 +8,7 @@ pub mod commands;
 pub(crate) mod context;
 pub(crate) mod error;
 mod live;
+mod memory;
 mod session;
 mod terminal;
 mod view;
@@ -121,6 +122,10 @@ pub enum Command {
     Push(commands::run_once::OneWay),
     /// Bring Postgres in step with Notion.
     Pull(commands::run_once::OneWay),
+    /// Keep profiles in sync, and serve webhooks, an API, metrics and a dashboard.
+    Serve(commands::serve::Serve),
+    /// Let Notion's webhooks in.
+    Webhook(commands::webhook::Webhook),
     /// Say how each entity stands: linked, pending, conflicts, errors, last run, lag.
     Status(commands::status::Status),
     /// List, show and settle what waits for a person.
@@ -190,6 +195,8 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<Exit, Failure> {
         Command::Sync(command) => command.run(&cli.global, terminal),
         Command::Push(command) => command.run(report::Command::Push, &cli.global, terminal),
         Command::Pull(command) => command.run(report::Command::Pull, &cli.global, terminal),
+        Command::Serve(command) => command.run(&cli.global, terminal),
+        Command::Webhook(command) => command.run(&cli.global, terminal),
         Command::Status(command) => command.run(&cli.global, terminal),
         Command::Conflicts(command) => command.run(&cli.global, terminal),
         Command::Approve(command) => command.run(&cli.global, terminal),

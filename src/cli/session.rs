@@ -59,7 +59,7 @@ pub(crate) struct Remembered {
     /// The databases and their properties.
     pub(crate) known: Known,
     /// The workspace that the profile was set up with.
-    workspace: Option<String>,
+    pub(crate) workspace: Option<String>,
 }
 
 impl Remembered {
@@ -142,20 +142,33 @@ impl Memory {
     pub(crate) async fn open(project: &Project, name: &str) -> Result<Self, Failure> {
         let (profile, mappings) = prepare(project, name)?;
         let url = required(&profile.database_url, &profile, "database_url")?;
+        let pool = connect(url, &ConnectOptions::default())
+            .await
+            .map_err(|error| postgres(&error))?;
+        Self::over(pool, profile, mappings).await
+    }
+
+    /// The same over connections that are open already.
+    pub(crate) async fn over(
+        pool: PgPool,
+        profile: Profile,
+        mappings: Vec<Mapping>,
+    ) -> Result<Self, Failure> {
         let failed = |error: PostgresError| postgres(&error);
-        let pool = connect(url, &ConnectOptions::default()).await.map_err(failed)?;
         let version = state_version(&pool, &profile.state_schema)
             .await
             .map_err(failed)?;
         if version != SchemaVersion::Current {
-            return Err(Failure::needs_user(format!("profile `{name}` was never set up"))
-                .code(ErrorCode::NotSetUp)
-                .hint("run `frames-sync setup`"));
+            return Err(
+                Failure::needs_user(format!("profile `{}` was never set up", profile.name))
+                    .code(ErrorCode::NotSetUp)
+                    .hint("run `frames-sync setup`"),
+            );
         }
         let now = DatabaseClock::measure(&pool).await.map_err(failed)?.now();
         let remembered = remembered(&pool, &profile).await?;
-        let store =
-            ProfileDatabase::new(pool, &profile.state_schema, name, BTreeMap::new(), None).map_err(failed)?;
+        let store = ProfileDatabase::new(pool, &profile.state_schema, &profile.name, BTreeMap::new(), None)
+            .map_err(failed)?;
         Ok(Self {
             profile,
             mappings,

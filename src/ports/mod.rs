@@ -13,6 +13,7 @@ mod clock;
 mod pages;
 mod rows;
 mod store;
+mod webhook;
 
 pub use clock::{Clock, Rng};
 pub use pages::{
@@ -23,6 +24,7 @@ pub use store::{
     Approval, AuditFilter, Commit, CommitOutcome, Fence, LeaseGrant, Link, LinkTotals, Marks, Pin, Record,
     RunRecord, Settle, Store, StoreError,
 };
+pub use webhook::Enrolment;
 
 use std::time::Duration;
 

@@ -1,0 +1,344 @@
+//! What pages show of reports: pure, with the time handed in.
+
+use serde_json::{Value as Json, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::ports::RunRecord;
+use crate::report::{ConflictReport, EntityStatus, HistoryEntry, Outcome, ProfileReport, StatusReport};
+use crate::runner::ProfileState;
+use crate::server::{MemoryError, Troubled};
+
+/// Characters of one value that a page shows.
+const LONGEST_VALUE: usize = 2000;
+
+/// A profile at a glance.
+pub(super) fn card(
+    name: &str,
+    status: Result<StatusReport, MemoryError>,
+    state: Option<&ProfileState>,
+    last_run: Option<&RunRecord>,
+    now: OffsetDateTime,
+) -> Json {
+    let here = state.map(|state| {
+        json!({
+            "holds_lease": state.holds_lease,
+            "last": state.last_run_at.map(|at| ago(at, now)),
+            "next": state.next_run_at.map(|at| until(at, now)),
+            "runs": state.runs,
+        })
+    });
+    // What this instance met itself may never have reached the database.
+    let own = state.and_then(|state| Some((state.last_report.clone()?, state.last_run_at)));
+    let stored = last_run.and_then(report_of);
+    let report = match (own, last_run) {
+        (Some((report, Some(at))), Some(run)) if run.started_at > at => stored.or(Some(report)),
+        (Some((report, _)), _) => Some(report),
+        (None, _) => stored,
+    };
+    let stops = report.as_ref().map(stops).unwrap_or_default();
+    let (entities, problem) = match &status {
+        Ok(status) => (
+            status
+                .entities
+                .iter()
+                .map(|entity| self::entity(entity, now))
+                .collect(),
+            None,
+        ),
+        Err(MemoryError::NotSetUp) => (
+            Vec::new(),
+            Some("This profile was never set up. Run `frames-sync setup`."),
+        ),
+        Err(MemoryError::Failed(_)) => (
+            Vec::new(),
+            Some("Its sync state cannot be read; the server's log says why."),
+        ),
+    };
+    let entity_statuses = status
+        .as_ref()
+        .map(|status| status.entities.as_slice())
+        .unwrap_or_default();
+    let sum = |of: fn(&EntityStatus) -> u64| entity_statuses.iter().map(of).sum::<u64>();
+    let lag = entity_statuses
+        .iter()
+        .filter_map(|entity| entity.lag_seconds)
+        .reduce(f64::max);
+    let (conflicts, errors) = (sum(|entity| entity.conflicts), sum(|entity| entity.errors));
+    let (mood, word) = match () {
+        () if matches!(status, Err(MemoryError::Failed(_))) => ("bad", "unreachable"),
+        () if status.is_err() => ("plain", "not set up"),
+        () if stops.iter().any(|stop| stop["is_failure"] == true) => ("bad", "failing"),
+        () if !stops.is_empty() => ("warn", "stopped by a guard"),
+        () if conflicts + errors > 0 => ("warn", "needs you"),
+        () => ("good", "in step"),
+    };
+    json!({
+        "name": name, "mood": mood, "word": word, "problem": problem, "here": here,
+        "is_stopped": !stops.is_empty(), "stops": stops, "entities": entities,
+        "totals": {
+            "linked": sum(|entity| entity.linked), "pending": sum(|entity| entity.pending),
+            "held": sum(|entity| entity.held), "conflicts": conflicts, "errors": errors,
+            "lag": lag.map(span),
+        },
+    })
+}
+
+fn entity(entity: &EntityStatus, now: OffsetDateTime) -> Json {
+    json!({
+        "entity": entity.entity, "linked": entity.linked, "pending": entity.pending, "held": entity.held,
+        "conflicts": entity.conflicts, "errors": entity.errors,
+        "lag": entity.lag_seconds.map(span), "last_run": entity.last_run.as_deref().map(|at| moment(at, now)),
+        "is_set_up": entity.data_source_id.is_some(),
+        "address": entity.data_source_id.as_deref().and_then(address),
+    })
+}
+
+/// What stopped a run, as a whole or for an entity, with what to do.
+fn stops(report: &ProfileReport) -> Vec<Json> {
+    let failure = report.failure.iter().map(|failure| {
+        json!({
+            "is_failure": report.outcome == Outcome::Failed, "entity": null, "code": failure.code.code(),
+            "message": failure.message, "next": failure.code.explanation(), "approve": null,
+        })
+    });
+    let refusals = report.entities.iter().flat_map(|entity| &entity.refusals).map(|refusal| {
+        json!({
+            "is_failure": false, "entity": refusal.entity, "code": refusal.code.code(), "message": refusal.message,
+            "next": refusal.code.explanation(), "approve": refusal.approve,
+        })
+    });
+    failure.chain(refusals).collect()
+}
+
+/// A conflict with both values.
+pub(super) fn conflict(conflict: &ConflictReport, now: OffsetDateTime) -> Json {
+    json!({
+        "id": conflict.id, "entity": conflict.entity, "key": conflict.key, "property": conflict.property,
+        "base": value(&conflict.base), "postgres": value(&conflict.postgres), "notion": value(&conflict.notion),
+        "reason": conflict.reason, "status": conflict.status, "rev": conflict.rev,
+        "is_open": matches!(conflict.status.as_str(), "open" | "chosen"),
+        "opened": moment(&conflict.opened_at, now), "evidence": evidence(&conflict.evidence),
+        "address": conflict.page_id.as_deref().and_then(address),
+    })
+}
+
+/// When each side changed, as far as that is known.
+fn evidence(evidence: &Json) -> Option<Json> {
+    let certainty = evidence["certainty"].as_str()?;
+    let sure = match certainty {
+        "proven" => "The times prove which side was later.",
+        "probable" => {
+            "The best guesses lie more than a minute apart; they do not prove which side was later."
+        }
+        _ => "The times do not tell which side was later.",
+    };
+    let when = |side: &str| {
+        let at = |name: &str| evidence["changed"][side][name].as_str().map(to_the_second);
+        json!({ "after": at("after"), "until": at("until"), "estimate": at("estimate") })
+    };
+    Some(json!({
+        "certainty": certainty, "sure": sure, "postgres": when("postgres"), "notion": when("notion"),
+    }))
+}
+
+/// A record with an error: what, why, and what to do.
+pub(super) fn error(record: &Troubled, now: OffsetDateTime) -> Json {
+    let error = &record.error;
+    json!({
+        "entity": record.entity, "key": error.key, "property": error.property, "code": error.code.code(),
+        "message": error.message, "next": error.code.explanation(), "attempts": record.attempts,
+        "retry": record.retry_at.as_deref().map(|at| moment(at, now)),
+        "address": error.page_id.as_deref().and_then(address),
+    })
+}
+
+/// One run, in a line.
+pub(super) fn run(run: &RunRecord, now: OffsetDateTime) -> Json {
+    let report = report_of(run);
+    let (mood, word) = match report.as_ref().map(|report| report.outcome) {
+        Some(Outcome::Ok) => ("good", "ok"),
+        Some(Outcome::Partial) => ("warn", "partial"),
+        Some(Outcome::Refused) => ("warn", "refused"),
+        Some(Outcome::Failed) => ("bad", "failed"),
+        None if run.finished_at.is_none() => ("plain", "not finished"),
+        None => ("plain", "finished"),
+    };
+    json!({
+        "id": run.id, "command": run.command, "at": ago(run.started_at, now), "mood": mood, "word": word,
+        "took": report.as_ref().map(|report| format!("{:.1} s", report.duration_seconds)),
+        "requests": report.as_ref().map(|report| report.notion.requests),
+        "did": report.as_ref().map(did),
+    })
+}
+
+/// What a run changed, in words.
+fn did(report: &ProfileReport) -> String {
+    let sum = |of: fn(&crate::report::EntityReport) -> u64| report.entities.iter().map(of).sum::<u64>();
+    let counts = [
+        (sum(|entity| entity.pages_created), "pages created"),
+        (sum(|entity| entity.pages_updated), "pages updated"),
+        (sum(|entity| entity.pages_trashed), "pages trashed"),
+        (sum(|entity| entity.pages_restored), "pages restored"),
+        (sum(|entity| entity.rows_inserted), "rows inserted"),
+        (sum(|entity| entity.rows_updated), "rows updated"),
+        (sum(|entity| entity.rows_deleted), "rows deleted"),
+        (sum(|entity| entity.conflicts_opened), "conflicts opened"),
+        (sum(|entity| entity.conflicts_resolved), "conflicts settled"),
+        (sum(|entity| entity.errors.len() as u64), "errors"),
+    ];
+    let told: Vec<String> = counts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| match count {
+            1 => format!("1 {}", what.replacen("s ", " ", 1).trim_end_matches('s')),
+            count => format!("{count} {what}"),
+        })
+        .collect();
+    if told.is_empty() {
+        "nothing to do".to_owned()
+    } else {
+        told.join(", ")
+    }
+}
+
+/// One entry of the audit log.
+pub(super) fn entry(entry: &HistoryEntry, now: OffsetDateTime) -> Json {
+    json!({
+        "id": entry.id, "entity": entry.entity, "key": entry.key, "property": entry.property, "side": entry.side,
+        "act": entry.act, "from": value(&entry.from), "to": value(&entry.to), "reason": entry.reason,
+        "at": moment(&entry.at, now), "address": entry.page_id.as_deref().and_then(address),
+    })
+}
+
+fn report_of(run: &RunRecord) -> Option<ProfileReport> {
+    serde_json::from_value(run.report.clone()?).ok()
+}
+
+/// A value as people read it; never more of it than a page can show.
+fn value(value: &Json) -> Json {
+    let text = match value {
+        Json::Null => return json!({ "is_empty": true, "text": "" }),
+        Json::String(text) if text.is_empty() => return json!({ "is_empty": true, "text": "" }),
+        Json::String(text) => text.clone(),
+        Json::Bool(flag) => if *flag { "yes" } else { "no" }.to_owned(),
+        Json::Number(number) => number.to_string(),
+        Json::Array(items) if items.iter().all(Json::is_string) => {
+            let items: Vec<&str> = items.iter().filter_map(Json::as_str).collect();
+            items.join(", ")
+        }
+        other => serde_json::to_string_pretty(other).unwrap_or_default(),
+    };
+    let cut = text.char_indices().nth(LONGEST_VALUE).map(|(at, _)| at);
+    let shown = &text[..cut.unwrap_or(text.len())];
+    json!({ "is_empty": false, "text": shown, "is_cut": cut.is_some() })
+}
+
+/// Where Notion shows an object; only for what is an id.
+fn address(id: &str) -> Option<String> {
+    let digits = id.replace('-', "");
+    let is_id = digits.len() == 32 && digits.chars().all(|digit| digit.is_ascii_hexdigit());
+    is_id.then(|| format!("https://www.notion.so/{digits}"))
+}
+
+/// An instant, with how long ago it was.
+fn moment(iso: &str, now: OffsetDateTime) -> Json {
+    match OffsetDateTime::parse(iso, &Rfc3339) {
+        Ok(at) if at > now => until(at, now),
+        Ok(at) => ago(at, now),
+        Err(_) => json!({ "iso": iso, "words": iso }),
+    }
+}
+
+fn ago(at: OffsetDateTime, now: OffsetDateTime) -> Json {
+    let words = match (now - at).as_seconds_f64() {
+        seconds if seconds < 5.0 => "just now".to_owned(),
+        seconds => format!("{} ago", span(seconds)),
+    };
+    json!({ "iso": at.format(&Rfc3339).unwrap_or_default(), "words": words })
+}
+
+fn until(at: OffsetDateTime, now: OffsetDateTime) -> Json {
+    let words = match (at - now).as_seconds_f64() {
+        seconds if seconds < 1.0 => "now".to_owned(),
+        seconds => format!("in {}", span(seconds)),
+    };
+    json!({ "iso": at.format(&Rfc3339).unwrap_or_default(), "words": words })
+}
+
+/// A length of time in its largest unit.
+fn span(seconds: f64) -> String {
+    match seconds.max(0.0) {
+        seconds if seconds < 90.0 => format!("{seconds:.0} s"),
+        seconds if seconds < 90.0 * 60.0 => format!("{:.0} min", seconds / 60.0),
+        seconds if seconds < 36.0 * 3600.0 => format!("{:.0} h", seconds / 3600.0),
+        seconds => format!("{:.0} days", seconds / 86_400.0),
+    }
+}
+
+/// `2026-09-04 12:00:31.5 +00:00:00` without what nobody reads.
+fn to_the_second(text: &str) -> String {
+    text.split(['.', '+', 'Z'])
+        .next()
+        .unwrap_or(text)
+        .trim()
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn values_are_read_by_people_and_never_endless() {
+        assert_eq!(value(&json!(null))["is_empty"], true);
+        assert_eq!(value(&json!(true))["text"], "yes");
+        assert_eq!(value(&json!(["a", "b"]))["text"], "a, b");
+        let long = value(&json!("é".repeat(LONGEST_VALUE + 1)));
+        assert_eq!(long["is_cut"], true);
+        assert_eq!(long["text"].as_str().unwrap().chars().count(), LONGEST_VALUE);
+    }
+
+    #[test]
+    fn only_ids_become_addresses() {
+        let id = "59b833fe-7000-4000-8000-00000000000a";
+        assert_eq!(
+            address(id).as_deref(),
+            Some("https://www.notion.so/59b833fe70004000800000000000000a")
+        );
+        assert_eq!(address("javascript:alert(1)"), None);
+    }
+
+    #[test]
+    fn times_are_told_from_now() {
+        let now = datetime!(2026-09-04 12:00 UTC);
+        let words = |iso: &str| moment(iso, now)["words"].as_str().unwrap().to_owned();
+        assert_eq!(words("2026-09-04T11:59:58Z"), "just now");
+        assert_eq!(words("2026-09-04T11:58:50Z"), "70 s ago");
+        assert_eq!(words("2026-09-04T10:00:00Z"), "2 h ago");
+        assert_eq!(words("2026-09-04T12:10:00Z"), "in 10 min");
+        assert_eq!(words("<b>"), "<b>");
+        assert_eq!(
+            to_the_second("2026-09-04 12:00:31.5 +00:00:00"),
+            "2026-09-04 12:00:31"
+        );
+    }
+
+    #[test]
+    fn one_of_a_kind_is_told_in_the_singular() {
+        let entity = crate::report::EntityReport {
+            pages_created: 1,
+            rows_updated: 2,
+            conflicts_opened: 1,
+            ..Default::default()
+        };
+        let report = ProfileReport {
+            entities: vec![entity],
+            ..ProfileReport::default()
+        };
+        assert_eq!(did(&report), "1 page created, 2 rows updated, 1 conflict opened");
+        assert_eq!(did(&ProfileReport::default()), "nothing to do");
+    }
+}
