@@ -10,6 +10,7 @@ mod notion;
 mod plan;
 mod postgres;
 mod reconcile;
+mod server;
 mod simulator;
 mod support;
 mod sync;
