@@ -13,8 +13,7 @@ use http::StatusCode;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::{App, Memory, Shared};
-use crate::report::Outcome;
+use super::{App, Memory, Shared, has_failed};
 
 /// How long an answer of the databases holds: probes of strangers must not become queries.
 const HOLDS: Duration = Duration::from_secs(1);
@@ -55,10 +54,9 @@ pub(super) async fn alive() -> Response {
 /// `/readyz`: the databases answer, and no profile's last cycle here failed.
 pub(super) async fn ready(State(app): State<Shared>) -> Response {
     let database = app.database.feel(&app).await;
-    let cycles = app.handle.states().iter().all(|state| {
-        let outcome = state.last_report.as_ref().map(|report| report.outcome);
-        outcome != Some(Outcome::Failed)
-    });
+    let states = app.handle.states();
+    let mut reports = states.iter().filter_map(|state| state.last_report.as_ref());
+    let cycles = !reports.any(has_failed);
     let is_ready = database && cycles;
     let status = if is_ready {
         StatusCode::OK

@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
 use http::header;
 
-use super::{MemoryError, Shared};
-use crate::report::{EntityReport, Outcome, StatusReport};
+use super::{MemoryError, Shared, has_failed};
+use crate::report::{EntityReport, StatusReport};
 use crate::runner::ProfileState;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -169,7 +169,7 @@ fn runner(out: &mut Exposition, states: &[ProfileState]) {
         ),
         |state| {
             let report = state.last_report.as_ref()?;
-            Some(flag(report.outcome == Outcome::Failed))
+            Some(flag(has_failed(report)))
         },
     );
     out.of_states(

@@ -33,6 +33,7 @@ pub use auth::{Access, AccessError, SHORTEST_TOKEN};
 pub use error::Problem;
 pub use memory::{Choice, Memory, MemoryError, Subscription, Troubled};
 
+use crate::report::{ErrorCode, Outcome, ProfileReport};
 use crate::runner::Handle;
 
 /// Where what is meant for the operator goes: one line, without secrets and values of rows.
@@ -75,6 +76,12 @@ impl App {
     fn memory(&self, profile: &str) -> Result<&Arc<dyn Memory>, Problem> {
         self.memories.get(profile).ok_or_else(Problem::unknown_profile)
     }
+}
+
+/// Whether a cycle failed; that another instance does a profile's work is no failure.
+fn has_failed(report: &ProfileReport) -> bool {
+    let code = report.failure.as_ref().map(|failure| failure.code);
+    report.outcome == Outcome::Failed && code != Some(ErrorCode::ProfileBusy)
 }
 
 /// The routes, with everything that guards them.

@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::auth::Session;
 use super::{App, MemoryError, Problem, Shared, api};
 use crate::reconcile::Side;
+use crate::report::ErrorCode;
 use crate::runner::Hint;
 
 /// Conflicts shown on one page; the rest come up as these are settled.
@@ -34,6 +35,9 @@ const MOST_ERRORS: usize = 25;
 
 /// Runs and entries of the audit log that are shown.
 const MOST_LATEST: u32 = 20;
+
+/// Entries of the audit log that runs are told by.
+const MOST_ENTRIES: u32 = 500;
 
 static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {
     let mut environment = Environment::new();
@@ -204,18 +208,27 @@ async fn profile(
     if status.is_ok() {
         let conflicts = memory.conflicts().await?.conflicts;
         let troubled = memory.troubled(MOST_ERRORS).await?;
-        let history = memory.history(MOST_LATEST).await?;
+        let history = memory.history(MOST_ENTRIES).await?;
         context["conflicts_more"] = json!(conflicts.len().saturating_sub(MOST_CONFLICTS));
         context["conflicts"] = conflicts
             .iter()
             .take(MOST_CONFLICTS)
             .map(|conflict| shown::conflict(conflict, now))
             .collect();
-        context["errors"] = troubled.iter().map(|record| shown::error(record, now)).collect();
-        context["runs"] = runs?.iter().map(|run| shown::run(run, now)).collect();
+        // A conflict stands above, with both values; here it would be told twice.
+        let (waiting, troubled): (Vec<_>, Vec<_>) = troubled
+            .iter()
+            .partition(|record| record.error.code == ErrorCode::OpenConflict);
+        context["errors_waiting"] = json!(!waiting.is_empty());
+        context["errors"] = troubled
+            .into_iter()
+            .map(|record| shown::error(record, now))
+            .collect();
+        context["runs"] = shown::runs(&runs?, &history.entries, now).into();
         context["history"] = history
             .entries
             .iter()
+            .take(MOST_LATEST as usize)
             .map(|entry| shown::entry(entry, now))
             .collect();
     }

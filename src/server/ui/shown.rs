@@ -5,9 +5,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::ports::RunRecord;
-use crate::report::{ConflictReport, EntityStatus, HistoryEntry, Outcome, ProfileReport, StatusReport};
+use crate::report::{ConflictReport, EntityStatus, ErrorCode, HistoryEntry, ProfileReport, StatusReport};
 use crate::runner::ProfileState;
-use crate::server::{MemoryError, Troubled};
+use crate::server::{MemoryError, Troubled, has_failed};
 
 /// Characters of one value that a page shows.
 const LONGEST_VALUE: usize = 2000;
@@ -96,9 +96,13 @@ fn entity(entity: &EntityStatus, now: OffsetDateTime) -> Json {
 
 /// What stopped a run, as a whole or for an entity, with what to do.
 fn stops(report: &ProfileReport) -> Vec<Json> {
-    let failure = report.failure.iter().map(|failure| {
+    let failure = report
+        .failure
+        .iter()
+        .filter(|failure| failure.code != ErrorCode::ProfileBusy);
+    let failure = failure.map(|failure| {
         json!({
-            "is_failure": report.outcome == Outcome::Failed, "entity": null, "code": failure.code.code(),
+            "is_failure": has_failed(report), "entity": null, "code": failure.code.code(),
             "message": failure.message, "next": failure.code.explanation(), "approve": null,
         })
     });
@@ -153,53 +157,43 @@ pub(super) fn error(record: &Troubled, now: OffsetDateTime) -> Json {
     })
 }
 
-/// One run, in a line.
-pub(super) fn run(run: &RunRecord, now: OffsetDateTime) -> Json {
-    let report = report_of(run);
-    let (mood, word) = match report.as_ref().map(|report| report.outcome) {
-        Some(Outcome::Ok) => ("good", "ok"),
-        Some(Outcome::Partial) => ("warn", "partial"),
-        Some(Outcome::Refused) => ("warn", "refused"),
-        Some(Outcome::Failed) => ("bad", "failed"),
-        None if run.finished_at.is_none() => ("plain", "not finished"),
-        None => ("plain", "finished"),
-    };
-    json!({
-        "id": run.id, "command": run.command, "at": ago(run.started_at, now), "mood": mood, "word": word,
-        "took": report.as_ref().map(|report| format!("{:.1} s", report.duration_seconds)),
-        "requests": report.as_ref().map(|report| report.notion.requests),
-        "did": report.as_ref().map(did),
-    })
+/// Runs in a line each, with what the latest entries of the audit log say that they did.
+pub(super) fn runs(runs: &[RunRecord], latest: &[HistoryEntry], now: OffsetDateTime) -> Vec<Json> {
+    runs.iter()
+        .map(|run| {
+            let id = run.id.to_string();
+            let entries: Vec<&HistoryEntry> = latest.iter().filter(|entry| entry.run_id == id).collect();
+            let took = run.finished_at.map(|at| (at - run.started_at).as_seconds_f64());
+            json!({
+                "command": run.command, "at": ago(run.started_at, now), "did": did(&entries),
+                "took": took.map(|seconds| format!("{seconds:.1} s")),
+            })
+        })
+        .collect()
 }
 
-/// What a run changed, in words.
-fn did(report: &ProfileReport) -> String {
-    let sum = |of: fn(&crate::report::EntityReport) -> u64| report.entities.iter().map(of).sum::<u64>();
+/// What a run changed, in words; empty where nothing is known of it any more.
+fn did(entries: &[&HistoryEntry]) -> String {
+    let count = |is_so: fn(&HistoryEntry) -> bool| entries.iter().filter(|entry| is_so(entry)).count();
+    let is_written =
+        |entry: &HistoryEntry| matches!(entry.act.as_str(), "created" | "updated" | "deleted" | "restored");
+    let written = |side: &str| {
+        let of_side = entries.iter().filter(|entry| entry.side == side);
+        of_side.filter(|entry| is_written(entry)).count()
+    };
     let counts = [
-        (sum(|entity| entity.pages_created), "pages created"),
-        (sum(|entity| entity.pages_updated), "pages updated"),
-        (sum(|entity| entity.pages_trashed), "pages trashed"),
-        (sum(|entity| entity.pages_restored), "pages restored"),
-        (sum(|entity| entity.rows_inserted), "rows inserted"),
-        (sum(|entity| entity.rows_updated), "rows updated"),
-        (sum(|entity| entity.rows_deleted), "rows deleted"),
-        (sum(|entity| entity.conflicts_opened), "conflicts opened"),
-        (sum(|entity| entity.conflicts_resolved), "conflicts settled"),
-        (sum(|entity| entity.errors.len() as u64), "errors"),
+        (written("notion"), "written to Notion"),
+        (written("postgres"), "written to Postgres"),
+        (count(|entry| entry.act == "overruled"), "overruled"),
+        (count(|entry| entry.act == "rejected"), "rejected"),
+        (count(|entry| entry.act == "linked"), "linked"),
     ];
     let told: Vec<String> = counts
         .into_iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| match count {
-            1 => format!("1 {}", what.replacen("s ", " ", 1).trim_end_matches('s')),
-            count => format!("{count} {what}"),
-        })
+        .map(|(count, what)| format!("{count} {what}"))
         .collect();
-    if told.is_empty() {
-        "nothing to do".to_owned()
-    } else {
-        told.join(", ")
-    }
+    told.join(", ")
 }
 
 /// One entry of the audit log.
@@ -324,21 +318,5 @@ mod tests {
             to_the_second("2026-09-04 12:00:31.5 +00:00:00"),
             "2026-09-04 12:00:31"
         );
-    }
-
-    #[test]
-    fn one_of_a_kind_is_told_in_the_singular() {
-        let entity = crate::report::EntityReport {
-            pages_created: 1,
-            rows_updated: 2,
-            conflicts_opened: 1,
-            ..Default::default()
-        };
-        let report = ProfileReport {
-            entities: vec![entity],
-            ..ProfileReport::default()
-        };
-        assert_eq!(did(&report), "1 page created, 2 rows updated, 1 conflict opened");
-        assert_eq!(did(&ProfileReport::default()), "nothing to do");
     }
 }

@@ -138,7 +138,7 @@ async fn a_saved_row_reaches_notion_whatever_its_key_is() {
         "50%",
         "ü-🚀 x",
         "a,b\\c",
-        "..",
+        "...",
         "%2F",
         "?q#f",
         "'; drop table teams; --",
@@ -298,15 +298,11 @@ async fn without_its_database_it_lives_and_is_not_ready_and_says_nothing_of_why(
         "/api/v1/profiles/cal/status",
     ] {
         let answer = served.get(path).await;
-        for told in ["postgres://", "127.0.0.1:", "test_", "accepting connections"] {
+        for told in ["postgres://", "127.0.0.1:", "test_", "SQLSTATE"] {
             assert!(!answer.body.contains(told), "{path}: {}", answer.body);
         }
     }
-    assert!(
-        served.log().contains("not currently accepting connections"),
-        "{}",
-        served.log()
-    );
+    assert!(served.log().contains("SQLSTATE 55000"), "{}", served.log());
     world.let_in().await;
     served
         .until("it is ready again", async || {

@@ -11,7 +11,7 @@ const PAYLOADS: [&str; 4] = [
     "<script>alert('1')</script>",
     "\"><img src=x onerror=alert(2)>",
     "'/><svg/onload=alert(3)>",
-    "{{ 7 * 7 }}{% raw %}</td></body>",
+    "{{ 'ab' ~ 'cd' }}{% raw %}</td></body>",
 ];
 
 /// Payloads in every place that text comes from: keys, values on both sides, names of properties and entities' titles.
@@ -72,7 +72,7 @@ async fn no_text_of_a_row_or_a_page_becomes_markup() {
                 page.body
             );
         }
-        assert!(!page.body.contains("49"), "a template ran");
+        assert!(!page.body.contains("abcd"), "a template ran");
         all.push_str(&page.body);
     }
     // They are shown, though: each is there in its escaped form.
@@ -81,7 +81,7 @@ async fn no_text_of_a_row_or_a_page_becomes_markup() {
         "&lt;script&gt;alert(&#x27;p&#x27;)&lt;&#x2f;script&gt;",
         "&quot;&gt;&lt;img src=x onerror=alert(2)&gt;",
         "&#x27;&#x2f;&gt;&lt;svg&#x2f;onload=alert(3)&gt;",
-        "{{ 7 * 7 }}{% raw %}",
+        "{{ &#x27;ab&#x27; ~ &#x27;cd&#x27; }}{% raw %}",
         "Kind&lt;i&gt;",
         "unknown_option",
     ] {
@@ -193,10 +193,16 @@ async fn pages_tell_errors_with_their_cure_and_work_without_scripts() {
     assert!(profile.contains("Correct the value on the page"), "{profile}");
     for page in [&overview.body, &profile] {
         assert!(!page.contains("<script") && !page.contains("style=") && !page.contains("<style"));
-        assert!(
-            !page.contains("javascript:") && !page.contains(" on"),
-            "no handler of an event\n{page}"
-        );
+        for handler in [
+            "javascript:",
+            "onclick",
+            "onload",
+            "onsubmit",
+            "onerror",
+            "onchange",
+        ] {
+            assert!(!page.contains(handler), "{handler}\n{page}");
+        }
     }
     let missing = served.get("/profiles/none").await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);

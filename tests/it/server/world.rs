@@ -9,6 +9,7 @@ use frames_sync::simulator::{Options, RateLimits, Simulator};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value as Json, json};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -126,12 +127,10 @@ impl World {
 
     /// Runs a statement about the database beside it.
     async fn beside(&self, sql: &str) {
-        let url = self.database.url();
-        let (cluster, name) = url.rsplit_once('/').expect("a database");
-        let mut connection = PgConnection::connect(&format!("{cluster}/postgres"))
-            .await
-            .expect("a connection");
-        let sql = sql.replace("{}", name);
+        let options: PgConnectOptions = self.database.url().parse().expect("a URL");
+        let sql = sql.replace("{}", options.get_database().expect("a database"));
+        let options = options.database("postgres");
+        let mut connection = PgConnection::connect_with(&options).await.expect("a connection");
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
             .execute(&mut connection)
             .await
