@@ -13,7 +13,7 @@ use super::session::{self, Memory};
 use super::{Exit, Failure};
 use crate::journal::{AuditEntry, Conflict, ConflictStatus, Kept};
 use crate::mapping::Mapping;
-use crate::ports::{AuditFilter, BoxFuture, RunRecord, Store as _, StoreError};
+use crate::ports::{AuditFilter, BoxFuture, ConflictTally, RunRecord, Store as _, StoreError};
 use crate::postgres::{ConnectOptions, connect};
 use crate::project::{Profile, Project};
 use crate::reconcile::{Phase, Side};
@@ -358,7 +358,7 @@ impl server::Memory for ProfileMemory {
         ask!(self, |memory| memory.latest(limit))
     }
 
-    fn conflicts_of_a_day(&self) -> BoxFuture<'_, Result<Vec<(bool, Option<String>, u64)>, MemoryError>> {
+    fn conflicts_of_a_day(&self) -> BoxFuture<'_, Result<Vec<ConflictTally>, MemoryError>> {
         ask!(self, store | store | store.conflicts_of_a_day())
     }
 

@@ -123,6 +123,27 @@ pub(crate) async fn remembered(pool: &PgPool, profile: &Profile) -> Result<Remem
     Ok(Remembered::of(&pins))
 }
 
+/// Whether there is state of a profile; that of another version is refused, for it must not count as none.
+async fn has_state(pool: &PgPool, profile: &Profile) -> Result<bool, Failure> {
+    let version = state_version(pool, &profile.state_schema)
+        .await
+        .map_err(|error| postgres(&error))?;
+    let other = |age: &str| {
+        Failure::needs_user(format!(
+            "the sync state of profile `{}` was left by {age} version",
+            profile.name
+        ))
+    };
+    match version {
+        SchemaVersion::Missing => Ok(false),
+        SchemaVersion::Current => Ok(true),
+        SchemaVersion::Older(_) => {
+            Err(other("an earlier").hint("`frames-sync sync` brings it to this version; then ask again"))
+        }
+        SchemaVersion::Newer(_) => Err(other("a later").hint("install that version")),
+    }
+}
+
 /// A profile's memory alone, for commands that need neither Notion nor the tables.
 pub(crate) struct Memory {
     /// The profile.
@@ -155,10 +176,7 @@ impl Memory {
         mappings: Vec<Mapping>,
     ) -> Result<Self, Failure> {
         let failed = |error: PostgresError| postgres(&error);
-        let version = state_version(&pool, &profile.state_schema)
-            .await
-            .map_err(failed)?;
-        if version != SchemaVersion::Current {
+        if !has_state(&pool, &profile).await? {
             return Err(
                 Failure::needs_user(format!("profile `{}` was never set up", profile.name))
                     .code(ErrorCode::NotSetUp)
@@ -256,10 +274,7 @@ impl Session {
                 .map_err(|error| postgres(&error))?;
             true
         } else {
-            let version = state_version(&pool, &profile.state_schema)
-                .await
-                .map_err(|error| postgres(&error))?;
-            version == SchemaVersion::Current
+            has_state(&pool, &profile).await?
         };
         let tables = tables(&pool, &profile, &mappings).await?;
         let database = Arc::new(profile_database(&pool, &profile, &mappings, &tables)?);

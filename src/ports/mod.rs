@@ -12,19 +12,19 @@
 mod clock;
 mod pages;
 mod rows;
+mod serving;
 mod store;
-mod webhook;
 
 pub use clock::{Clock, Rng};
 pub use pages::{
     Page, PageBatch, PageParent, PageQuery, PageWrite, Pages, PagesError, Priority, PropertyRead,
 };
 pub use rows::{Change, ColumnRejection, Row, RowChange, RowOutcome, RowTables, RowWrite, Rows, RowsError};
+pub use serving::{ConflictTally, Enrolment};
 pub use store::{
     Approval, AuditFilter, Commit, CommitOutcome, Fence, LeaseGrant, Link, LinkTotals, Marks, Pin, Record,
     RunRecord, Settle, Store, StoreError,
 };
-pub use webhook::Enrolment;
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use crate::ports::{BoxFuture, Enrolment, RunRecord};
+use crate::ports::{BoxFuture, ConflictTally, Enrolment, RunRecord};
 use crate::reconcile::Side;
 use crate::report::{ConflictReport, ConflictsReport, HistoryReport, RecordError, StatusReport};
 use crate::value::{DataSourceId, RecordKey};
@@ -41,8 +41,8 @@ pub trait Memory: Send + Sync {
     /// The latest entries of the audit log, newest first.
     fn history(&self, limit: u32) -> BoxFuture<'_, Result<HistoryReport, MemoryError>>;
 
-    /// The conflicts opened in the last day: whether they wait for a person, how sure the times were, how many.
-    fn conflicts_of_a_day(&self) -> BoxFuture<'_, Result<Vec<(bool, Option<String>, u64)>, MemoryError>>;
+    /// The conflicts opened in the last day, counted by what is known of them.
+    fn conflicts_of_a_day(&self) -> BoxFuture<'_, Result<Vec<ConflictTally>, MemoryError>>;
 
     /// What deliveries are held against.
     fn subscription(&self) -> BoxFuture<'_, Result<Subscription, MemoryError>>;

@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use http::header;
 
 use super::{MemoryError, Shared, has_failed};
+use crate::ports::ConflictTally;
 use crate::report::{EntityReport, StatusReport};
 use crate::runner::ProfileState;
 
@@ -101,7 +102,7 @@ impl Exposition {
 struct Told {
     profile: String,
     status: Result<StatusReport, MemoryError>,
-    conflicts: Vec<(bool, Option<String>, u64)>,
+    conflicts: Vec<ConflictTally>,
 }
 
 /// `GET /metrics`.
@@ -301,13 +302,13 @@ fn database(out: &mut Exposition, told: &[Told]) {
         "Conflicts opened in the last 24 hours, by how sure it is which side was later; `none` where nobody asked.",
     );
     for told in told {
-        for (is_open, certainty, count) in &told.conflicts {
+        for tally in &told.conflicts {
             let labels = [
                 ("profile", told.profile.as_str()),
-                ("status", if *is_open { "open" } else { "settled" }),
-                ("certainty", certainty.as_deref().unwrap_or("none")),
+                ("status", if tally.is_open { "open" } else { "settled" }),
+                ("certainty", tally.certainty.as_deref().unwrap_or("none")),
             ];
-            out.sample(name, &labels, number(*count));
+            out.sample(name, &labels, number(tally.count));
         }
     }
 }

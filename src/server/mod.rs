@@ -17,8 +17,8 @@ mod ui;
 mod webhook;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -37,7 +37,19 @@ use crate::report::{ErrorCode, Outcome, ProfileReport};
 use crate::runner::Handle;
 
 /// Where what is meant for the operator goes: one line, without secrets and values of rows.
-pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
+pub type Log = Arc<dyn Fn(Notice, &str) + Send + Sync>;
+
+/// What a line for the operator is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Something that was asked for is done.
+    Done,
+    /// Something went wrong.
+    Wrong,
+}
+
+/// The same complaint is not made again before this has passed: strangers must not fill the log.
+const COMPLAINT: Duration = Duration::from_secs(10);
 
 /// The largest body of any request that is no webhook: a form or a few words of JSON.
 const MAX_BODY: usize = 64 * 1024;
@@ -67,6 +79,7 @@ struct App {
     counters: metrics::Counters,
     gates: BTreeMap<String, webhook::Gate>,
     database: health::Pulse,
+    complained: Mutex<Option<(Instant, String)>>,
 }
 
 type Shared = Arc<App>;
@@ -75,6 +88,18 @@ impl App {
     /// The memory of a profile.
     fn memory(&self, profile: &str) -> Result<&Arc<dyn Memory>, Problem> {
         self.memories.get(profile).ok_or_else(Problem::unknown_profile)
+    }
+
+    /// Tells the operator what went wrong, unless that has just been told.
+    fn complain(&self, line: String) {
+        let mut last = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = last
+            .as_ref()
+            .is_none_or(|(at, told)| *told != line || at.elapsed() >= COMPLAINT);
+        if is_new {
+            (self.log)(Notice::Wrong, &line);
+            *last = Some((Instant::now(), line));
+        }
     }
 }
 
@@ -99,6 +124,7 @@ pub fn router(served: Served) -> Router {
         counters: metrics::Counters::default(),
         gates,
         database: health::Pulse::default(),
+        complained: Mutex::new(None),
     });
     Router::new()
         .route("/webhooks/notion/{profile}", post(webhook::receive))
@@ -178,7 +204,7 @@ async fn finish(State(app): State<Shared>, request: Request, next: Next) -> Resp
     };
     let mut response = next.run(request).await;
     if let Some(error::Logged(line)) = response.extensions().get() {
-        (app.log)(&format!("{method} {route}: {line}"));
+        app.complain(format!("{method} {route}: {line}"));
     }
     app.counters
         .answered(format!("{method} {route}"), response.status().as_u16());

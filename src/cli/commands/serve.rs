@@ -18,7 +18,7 @@ use crate::cli::{Exit, Failure, Global, Terminal};
 use crate::project::{Profile, Project, Schedule};
 use crate::report::{Command, Outcome, ProfileReport};
 use crate::runner::{Handle, Hint};
-use crate::server::{self, Access, AccessError, SHORTEST_TOKEN, Served};
+use crate::server::{self, Access, AccessError, Notice, SHORTEST_TOKEN, Served};
 
 /// The variable that holds the server's token.
 const TOKEN_VARIABLE: &str = "FRAMES_SYNC_API_TOKEN";
@@ -66,7 +66,10 @@ impl Serve {
         let (handle, inboxes) = Handle::new(names);
         let log = {
             let terminal = terminal.clone();
-            Arc::new(move |line: &str| terminal.say(line))
+            Arc::new(move |notice: Notice, line: &str| match notice {
+                Notice::Done => terminal.say(line),
+                Notice::Wrong => terminal.failure(&Failure::world(line)),
+            })
         };
         let router = server::router(Served {
             handle: handle.clone(),

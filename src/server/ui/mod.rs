@@ -193,7 +193,7 @@ async fn profile(
     let (status, runs) = futures_util::future::join(memory.status(), memory.runs(MOST_LATEST)).await;
     let card = match &status {
         Err(MemoryError::Failed(line)) => {
-            (app.log)(&format!("profile {name}: {line}"));
+            app.complain(format!("profile {name}: {line}"));
             shown::card(&name, status.clone(), state.as_ref(), None, now)
         }
         _ => shown::card(

@@ -16,7 +16,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use self::seen::{Seen, Verdict};
-use super::{App, Memory, MemoryError, Problem, Shared, Subscription};
+use super::{App, Memory, MemoryError, Notice, Problem, Shared, Subscription};
 use crate::notion::webhook::{Delivery, Event, MAX_DELIVERY, SIGNATURE_HEADER, handshake, verify};
 use crate::runner::{Hint, WakeError};
 use crate::value::{DataSourceId, PageId};
@@ -197,9 +197,10 @@ async fn enrol(
     if !is_taken {
         return Err(closed());
     }
-    (app.log)(&format!(
+    let line = format!(
         "profile {profile}: a webhook subscription is enrolled; paste its token in Notion to verify it"
-    ));
+    );
+    (app.log)(Notice::Done, &line);
     Ok(Outcome::Enrolled)
 }
 

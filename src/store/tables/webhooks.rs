@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::{PgConnection, Row};
 
 use super::{StateError, StateTables, count};
-use crate::ports::Enrolment;
+use crate::ports::{ConflictTally, Enrolment};
 
 impl StateTables {
     /// The profile's webhook subscription.
@@ -105,14 +105,14 @@ impl StateTables {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The conflicts opened in the last day: whether they wait for a person, how sure the times were, how many.
+    /// The conflicts opened in the last day, counted by what is known of them.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn conflicts_of_a_day(
         &self,
         connection: &mut PgConnection,
-    ) -> Result<Vec<(bool, Option<String>, u64)>, StateError> {
+    ) -> Result<Vec<ConflictTally>, StateError> {
         // Read as text: the JSON functions refuse a body that holds a NUL. Quotes within a text are escaped there, and
         // the evidence comes after the values.
         let rows = self
@@ -124,7 +124,13 @@ impl StateTables {
             .fetch_all(connection)
             .await?;
         rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, count(row, 2)?)))
+            .map(|row| {
+                Ok(ConflictTally {
+                    is_open: row.try_get(0)?,
+                    certainty: row.try_get(1)?,
+                    count: count(row, 2)?,
+                })
+            })
             .collect()
     }
 }

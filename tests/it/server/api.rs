@@ -310,3 +310,25 @@ async fn without_its_database_it_lives_and_is_not_ready_and_says_nothing_of_why(
         })
         .await;
 }
+
+#[tokio::test]
+async fn state_of_an_earlier_version_is_not_taken_for_none() {
+    let world = World::with(SQL, BOTH).await;
+    world
+        .sql(
+            "delete from frames_sync.migration where version > 1; drop table frames_sync.webhook; \
+             drop index frames_sync.conflict_in_order",
+        )
+        .await;
+    for command in ["status", "plan"] {
+        let ran = world.project.run(&[command]);
+        assert_eq!(ran.code, Some(1), "{command}: {}", ran.stdout);
+        assert!(
+            ran.stderr.contains("left by an earlier version"),
+            "{command}: {}",
+            ran.stderr
+        );
+    }
+    world.run(&["sync"], 0);
+    world.run(&["status"], 0);
+}

@@ -196,7 +196,7 @@ impl World {
         let kept = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                let mut log = kept.lock().unwrap();
+                let mut log = kept.lock().expect("the log");
                 log.push_str(&line);
                 log.push('\n');
             }
@@ -344,7 +344,7 @@ impl Served {
 
     /// What the server has said so far.
     pub(super) fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        self.log.lock().expect("the log").clone()
     }
 
     /// Tells the server to stop, and waits for it: its exit code, and the time it took.

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use sqlx::PgConnection;
 
 use super::{ProfileDatabase, commit, state_error};
-use crate::ports::{BoxFuture, Enrolment, StoreError};
+use crate::ports::{BoxFuture, ConflictTally, Enrolment, StoreError};
 
 impl ProfileDatabase {
     /// The profile's webhook subscription.
@@ -58,11 +58,11 @@ impl ProfileDatabase {
             .forget_enrolment(connection))
     }
 
-    /// The conflicts opened in the last day: whether they wait for a person, how sure the times were, how many.
+    /// The conflicts opened in the last day, counted by what is known of them.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn conflicts_of_a_day(&self) -> BoxFuture<'_, Result<Vec<(bool, Option<String>, u64)>, StoreError>> {
+    pub fn conflicts_of_a_day(&self) -> BoxFuture<'_, Result<Vec<ConflictTally>, StoreError>> {
         in_transaction!(self, "count conflicts", |connection| self
             .state
             .conflicts_of_a_day(connection))

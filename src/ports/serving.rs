@@ -1,4 +1,4 @@
-//! What is remembered of a profile's webhook subscription.
+//! What a server asks of a profile's state beyond what the engine does.
 
 use secrecy::SecretString;
 
@@ -11,4 +11,15 @@ pub struct Enrolment {
     pub integration: Option<String>,
     /// Whether an operator lets a handshake in at present.
     pub is_open: bool,
+}
+
+/// How many conflicts of a day are alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConflictTally {
+    /// Whether they wait for a person, or for their choice to be applied.
+    pub is_open: bool,
+    /// How sure it is which side was later: `proven`, `probable` or `tie`; `None` where nobody asked.
+    pub certainty: Option<String>,
+    /// How many they are.
+    pub count: u64,
 }
