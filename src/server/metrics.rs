@@ -364,4 +364,39 @@ mod tests {
             "# HELP x An x.\n# TYPE x gauge\nx{a=\"q\\\"b\\\\s\\nn\",b=\"\"} 3\nx 0.5\n"
         );
     }
+    #[test]
+    fn what_cycles_did_is_told_by_endpoint_kind_and_code() {
+        let mut state = ProfileState {
+            profile: "cal".to_owned(),
+            runs: 5,
+            failures: 2,
+            ..ProfileState::default()
+        };
+        state
+            .totals
+            .notion
+            .by_endpoint
+            .insert("POST /v1/pages".to_owned(), 8);
+        state.totals.notion.throttled = 3;
+        state.totals.notion.waited_seconds = 1.5;
+        state.totals.entities.push(EntityReport {
+            entity: "teams".to_owned(),
+            pages_created: 8,
+            ..EntityReport::default()
+        });
+        state.errors.insert("unknown_option".to_owned(), 4);
+        let mut out = Exposition::default();
+        runner(&mut out, &[state]);
+        for line in [
+            "frames_sync_notion_requests_total{profile=\"cal\",endpoint=\"POST /v1/pages\"} 8",
+            "frames_sync_notion_throttled_total{profile=\"cal\"} 3",
+            "frames_sync_notion_waited_seconds_total{profile=\"cal\"} 1.5",
+            "frames_sync_cycles_total{profile=\"cal\",outcome=\"done\"} 3",
+            "frames_sync_cycles_total{profile=\"cal\",outcome=\"failed\"} 2",
+            "frames_sync_changes_total{profile=\"cal\",entity=\"teams\",kind=\"page_created\"} 8",
+            "frames_sync_record_errors_total{profile=\"cal\",code=\"unknown_option\"} 4",
+        ] {
+            assert!(out.0.lines().any(|written| written == line), "{line}\n{}", out.0);
+        }
+    }
 }

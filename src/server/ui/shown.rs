@@ -284,6 +284,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
+    use crate::report::{EntityReport, Failure, Outcome, Refusal};
 
     #[test]
     fn values_are_read_by_people_and_never_endless() {
@@ -318,5 +319,58 @@ mod tests {
             to_the_second("2026-09-04 12:00:31.5 +00:00:00"),
             "2026-09-04 12:00:31"
         );
+    }
+    fn card_after(report: ProfileReport) -> Json {
+        let state = ProfileState {
+            last_report: Some(report),
+            ..ProfileState::default()
+        };
+        let status = StatusReport {
+            version: 1,
+            profile: "cal".to_owned(),
+            entities: Vec::new(),
+        };
+        card(
+            "cal",
+            Ok(status),
+            Some(&state),
+            None,
+            datetime!(2026-09-04 12:00 UTC),
+        )
+    }
+
+    #[test]
+    fn a_failure_and_a_guards_no_are_told_and_another_instances_work_is_neither() {
+        let failed = |code| ProfileReport {
+            outcome: Outcome::Failed,
+            failure: Some(Failure {
+                code,
+                message: "a message".to_owned(),
+            }),
+            ..ProfileReport::default()
+        };
+        let card = card_after(failed(ErrorCode::NotionFailed));
+        assert_eq!(
+            (&card["word"], &card["stops"][0]["code"]),
+            (&json!("failing"), &json!("notion_failed"))
+        );
+        let busy = card_after(failed(ErrorCode::ProfileBusy));
+        assert_eq!((&busy["word"], &busy["stops"]), (&json!("in step"), &json!([])));
+        let refusal = Refusal {
+            entity: "teams".to_owned(),
+            code: ErrorCode::DeleteCap,
+            message: "a message".to_owned(),
+            approve: "0123abcd".to_owned(),
+        };
+        let refused = card_after(ProfileReport {
+            outcome: Outcome::Refused,
+            entities: vec![EntityReport {
+                refusals: vec![refusal],
+                ..EntityReport::default()
+            }],
+            ..ProfileReport::default()
+        });
+        assert_eq!(refused["word"], "stopped by a guard");
+        assert_eq!(refused["stops"][0]["approve"], "0123abcd");
     }
 }

@@ -26,6 +26,9 @@ const AT_ONCE: u32 = 4;
 /// Pages counted at the most at one time.
 const MOST_PAGES: usize = 10_000;
 
+/// How often pages that rest are looked for at the most: a flood must not make each event cost a walk over all of them.
+const SWEEP: Duration = Duration::from_secs(1);
+
 /// What to do with an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -47,6 +50,7 @@ pub(super) struct Seen {
     events: HashSet<u128>,
     in_order: VecDeque<(Instant, u128)>,
     pages: HashMap<PageId, Looks>,
+    swept: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -87,7 +91,11 @@ impl Seen {
             looks.is_owed = true;
             return Verdict::Later(WINDOW.saturating_sub(passed));
         }
-        if self.pages.len() >= MOST_PAGES {
+        let may_sweep = self
+            .swept
+            .is_none_or(|at| now.saturating_duration_since(at) >= SWEEP);
+        if self.pages.len() >= MOST_PAGES && may_sweep {
+            self.swept = Some(now);
             self.pages
                 .retain(|_, looks| looks.is_owed || now.saturating_duration_since(looks.since) < WINDOW);
         }

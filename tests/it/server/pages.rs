@@ -185,9 +185,7 @@ async fn pages_tell_errors_with_their_cure_and_work_without_scripts() {
     world.run(&["sync"], 1);
     let served = world.serve(None, &[]).await;
     let overview = served.get("/").await;
-    assert!(
-        overview.body.contains("Some things need you") && overview.body.contains("1 record with an error")
-    );
+    assert!(overview.body.contains("Some things need you") && overview.body.contains("1 record not in step"));
     let profile = served.get("/profiles/cal").await.body;
     assert!(profile.contains("constraint_violation"), "{profile}");
     assert!(profile.contains("Correct the value on the page"), "{profile}");
