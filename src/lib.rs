@@ -26,6 +26,7 @@ pub mod reconcile;
 pub mod report;
 pub mod runner;
 pub mod schema;
+pub mod server;
 pub mod simulator;
 pub mod store;
 pub mod template;

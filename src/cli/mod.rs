@@ -10,6 +10,7 @@ pub(crate) mod error;
 pub mod kept;
 mod live;
 mod logging;
+mod memory;
 mod session;
 mod terminal;
 mod view;
@@ -125,6 +126,10 @@ pub enum Command {
     Pull(commands::run_once::OneWay),
     /// Keep both sides in step: on schedule, and as rows and pages change.
     Run(commands::run::Run),
+    /// Keep profiles in sync, and serve webhooks, an API, metrics and a dashboard.
+    Serve(commands::serve::Serve),
+    /// Let Notion's webhooks in.
+    Webhook(commands::webhook::Webhook),
     /// Say how each entity stands: linked, pending, conflicts, errors, last run, lag.
     Status(commands::status::Status),
     /// List, show and settle what waits for a person.
@@ -195,6 +200,8 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<Exit, Failure> {
         Command::Push(command) => command.run(report::Command::Push, &cli.global, terminal),
         Command::Pull(command) => command.run(report::Command::Pull, &cli.global, terminal),
         Command::Run(command) => command.run(&cli.global, terminal),
+        Command::Serve(command) => command.run(&cli.global, terminal),
+        Command::Webhook(command) => command.run(&cli.global, terminal),
         Command::Status(command) => command.run(&cli.global, terminal),
         Command::Conflicts(command) => command.run(&cli.global, terminal),
         Command::Approve(command) => command.run(&cli.global, terminal),

@@ -94,7 +94,7 @@ pub(crate) struct Remembered {
     /// The databases and their properties.
     pub(crate) known: Known,
     /// The workspace that the profile was set up with.
-    workspace: Option<String>,
+    pub(crate) workspace: Option<String>,
     /// The bot of the connection that it was set up with.
     bot: Option<String>,
 }
@@ -170,6 +170,27 @@ pub(crate) async fn remembered(pool: &PgPool, profile: &Profile) -> Result<Remem
     Ok(Remembered::of(&pins))
 }
 
+/// Whether there is state of a profile; that of another version is refused, for it must not count as none.
+async fn has_state(pool: &PgPool, profile: &Profile) -> Result<bool, Failure> {
+    let version = state_version(pool, &profile.state_schema)
+        .await
+        .map_err(|error| postgres(&error))?;
+    let other = |age: &str| {
+        Failure::needs_user(format!(
+            "the sync state of profile `{}` was left by {age} version",
+            profile.name
+        ))
+    };
+    match version {
+        SchemaVersion::Missing => Ok(false),
+        SchemaVersion::Current => Ok(true),
+        SchemaVersion::Older(_) => {
+            Err(other("an earlier").hint("`frames-sync sync` brings it to this version; then ask again"))
+        }
+        SchemaVersion::Newer(_) => Err(other("a later").hint("install that version")),
+    }
+}
+
 /// A profile's memory alone, for commands that need neither Notion nor the tables.
 pub(crate) struct Memory {
     /// The profile.
@@ -189,20 +210,30 @@ impl Memory {
     pub(crate) async fn open(project: &Project, name: &str) -> Result<Self, Failure> {
         let (profile, mappings) = prepare(project, name)?;
         let url = required(&profile.database_url, &profile, "database_url")?;
-        let failed = |error: PostgresError| postgres(&error);
-        let pool = connect(url, &ConnectOptions::default()).await.map_err(failed)?;
-        let version = state_version(&pool, &profile.state_schema)
+        let pool = connect(url, &ConnectOptions::default())
             .await
-            .map_err(failed)?;
-        if version != SchemaVersion::Current {
-            return Err(Failure::needs_user(format!("profile `{name}` was never set up"))
-                .code(ErrorCode::NotSetUp)
-                .hint("run `frames-sync setup`"));
+            .map_err(|error| postgres(&error))?;
+        Self::over(pool, profile, mappings).await
+    }
+
+    /// The same over connections that are open already.
+    pub(crate) async fn over(
+        pool: PgPool,
+        profile: Profile,
+        mappings: Vec<Mapping>,
+    ) -> Result<Self, Failure> {
+        let failed = |error: PostgresError| postgres(&error);
+        if !has_state(&pool, &profile).await? {
+            return Err(
+                Failure::needs_user(format!("profile `{}` was never set up", profile.name))
+                    .code(ErrorCode::NotSetUp)
+                    .hint("run `frames-sync setup`"),
+            );
         }
         let now = DatabaseClock::measure(&pool).await.map_err(failed)?.now();
         let remembered = remembered(&pool, &profile).await?;
-        let store =
-            ProfileDatabase::new(pool, &profile.state_schema, name, BTreeMap::new(), None).map_err(failed)?;
+        let store = ProfileDatabase::new(pool, &profile.state_schema, &profile.name, BTreeMap::new(), None)
+            .map_err(failed)?;
         Ok(Self {
             profile,
             mappings,
@@ -297,10 +328,7 @@ impl Session {
                 .map_err(|error| postgres(&error))?;
             true
         } else {
-            let version = state_version(&pool, &profile.state_schema)
-                .await
-                .map_err(|error| postgres(&error))?;
-            version == SchemaVersion::Current
+            has_state(&pool, &profile).await?
         };
         let tables = tables(&pool, &profile, &mappings).await?;
         let database = Arc::new(profile_database(&pool, &profile, &mappings, &tables)?);

@@ -12,6 +12,7 @@
 mod clock;
 mod pages;
 mod rows;
+mod serving;
 mod store;
 
 pub use clock::{Clock, Rng};
@@ -19,6 +20,7 @@ pub use pages::{
     Page, PageBatch, PageParent, PageQuery, PageWrite, Pages, PagesError, Priority, PropertyRead,
 };
 pub use rows::{Change, ColumnRejection, Row, RowChange, RowOutcome, RowTables, RowWrite, Rows, RowsError};
+pub use serving::{ConflictTally, Enrolment};
 pub use store::{
     Approval, AuditFilter, Commit, CommitOutcome, Fence, LeaseGrant, Link, LinkTotals, Marks, Pin, Record,
     RunRecord, Settle, Store, StoreError,

@@ -436,6 +436,8 @@ pub struct ConflictReport {
     pub notion: serde_json::Value,
     /// `open`, `auto_resolved`, `chosen`, `resolved` or `superseded`.
     pub status: String,
+    /// Counts every change of the values; a choice that names it is refused once they have moved.
+    pub rev: i64,
     /// Why.
     pub reason: String,
     /// When each side changed, and how sure that is.

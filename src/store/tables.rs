@@ -21,6 +21,8 @@ use crate::ports::{
 use crate::reconcile::{Phase, Side};
 use crate::value::{CODEC_VERSION, PageId, RecordKey};
 
+mod webhooks;
+
 /// One profile's part of the state schema.
 #[derive(Clone, Debug)]
 pub struct StateTables {

@@ -17,6 +17,27 @@ impl RecordKey {
     pub fn single(text: impl Into<String>) -> Self {
         Self(vec![text.into()])
     }
+
+    /// Reads what [`Display`](fmt::Display) prints of a key with so many columns; `None` where it has other ones.
+    ///
+    /// A key of one column is taken to the letter.
+    pub fn parse(text: &str, columns: usize) -> Option<Self> {
+        if columns == 1 {
+            return Some(Self::single(text));
+        }
+        let mut parts = Vec::new();
+        let mut part = String::new();
+        let mut characters = text.chars();
+        while let Some(character) = characters.next() {
+            match character {
+                '\\' => part.push(characters.next()?),
+                ',' => parts.push(std::mem::take(&mut part)),
+                other => part.push(other),
+            }
+        }
+        parts.push(part);
+        (parts.len() == columns).then_some(Self(parts))
+    }
 }
 
 /// Prints the columns joined by commas, with `\` before a comma or backslash inside one.
@@ -76,4 +97,27 @@ notion_id! {
     DatabaseId,
     /// A user, bot or person: dashed, lower case.
     UserId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_as_it_is_printed() {
+        for columns in [
+            vec!["a/b%,\\ü"],
+            vec![""],
+            vec!["a,b", "c\\"],
+            vec!["", "\\,", "x"],
+        ] {
+            let key = RecordKey(columns.iter().map(|&column| column.to_owned()).collect());
+            assert_eq!(
+                RecordKey::parse(&key.to_string(), columns.len()),
+                Some(key.clone())
+            );
+        }
+        assert_eq!(RecordKey::parse("a,b", 3), None);
+        assert_eq!(RecordKey::parse("a,b\\", 2), None);
+    }
 }

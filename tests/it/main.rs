@@ -12,6 +12,7 @@ mod postgres;
 mod readme;
 mod reconcile;
 mod run;
+mod server;
 mod simulation;
 mod simulator;
 mod support;

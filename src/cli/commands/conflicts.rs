@@ -4,14 +4,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use uuid::Uuid;
 
 use crate::cli::context::{self, Selection};
-use crate::cli::session::{self, Memory};
+use crate::cli::session::Memory;
 use crate::cli::{Exit, Failure, Format, Global, Terminal, view};
-use crate::journal::{Conflict, ConflictStatus};
-use crate::ports::Store as _;
 use crate::project::Project;
 use crate::reconcile::Side;
-use crate::report::{ConflictReport, ConflictsReport};
-use crate::value::Value;
+use crate::report::ConflictsReport;
+use crate::server::Choice;
 
 /// List, show and settle what waits for a person.
 #[derive(Debug, Args)]
@@ -96,70 +94,24 @@ impl Action {
     /// What to print of a profile; `None` where it has no such conflict.
     async fn carry_out(&self, project: &Project, name: &str) -> Result<Option<ConflictsReport>, Failure> {
         let memory = Memory::open(project, name).await?;
-        let failed = |error: crate::ports::StoreError| session::store(&error);
-        let find = async |id: Uuid| memory.store.conflict(id).await.map_err(failed);
-        let conflicts = match self {
-            Self::List => memory.store.open_conflicts(None).await.map_err(failed)?,
-            Self::Show { id } => match find(*id).await? {
-                Some(conflict) => vec![conflict],
-                None => return Ok(None),
-            },
-            Self::Resolve { id, take } => {
-                let Some(conflict) = find(*id).await? else {
-                    return Ok(None);
-                };
-                let side = Side::from(*take);
-                if !memory
-                    .store
-                    .choose(*id, conflict.rev, side)
-                    .await
-                    .map_err(failed)?
-                {
+        let report = match self {
+            Self::List => Some(memory.conflicts().await?),
+            Self::Show { id } => {
+                let found = memory.conflict(*id).await?;
+                found.map(|conflict| memory.report(vec![conflict]))
+            }
+            Self::Resolve { id, take } => match memory.choose(*id, None, Side::from(*take)).await? {
+                Choice::Chosen { conflict, .. } => Some(memory.report(vec![*conflict])),
+                Choice::Unknown => None,
+                Choice::Moved => {
                     return Err(Failure::needs_user(format!(
                         "conflict `{id}` is no longer open, or its values moved"
                     ))
                     .hint("look at it again with `frames-sync conflicts show`"));
                 }
-                find(*id).await?.into_iter().collect()
-            }
-        };
-        let report = ConflictsReport {
-            version: 1,
-            profile: memory.profile.name.clone(),
-            conflicts: conflicts.iter().map(|conflict| told(&memory, conflict)).collect(),
+            },
         };
         memory.store.pool().close().await;
-        Ok(Some(report))
-    }
-}
-
-fn told(memory: &Memory, conflict: &Conflict) -> ConflictReport {
-    let value = |value: &Option<Value>| value.as_ref().map_or(serde_json::Value::Null, Value::to_json);
-    let known = memory.remembered.known.properties.get(&conflict.entity);
-    let property = conflict.property.as_ref().map(|id| {
-        known
-            .and_then(|known| known.iter().find(|(_, known)| *known == id))
-            .map_or_else(|| id.to_string(), |(name, _)| name.clone())
-    });
-    let status = match conflict.status {
-        ConflictStatus::Open => "open",
-        ConflictStatus::AutoResolved => "auto_resolved",
-        ConflictStatus::Chosen(_) => "chosen",
-        ConflictStatus::Resolved(_) => "resolved",
-        ConflictStatus::Superseded => "superseded",
-    };
-    ConflictReport {
-        id: conflict.id.to_string(),
-        entity: conflict.entity.clone(),
-        key: conflict.key.to_string(),
-        page_id: conflict.page.as_ref().map(ToString::to_string),
-        property,
-        base: value(&conflict.base_row),
-        postgres: value(&conflict.row),
-        notion: value(&conflict.page_value),
-        status: status.to_owned(),
-        reason: conflict.reason.text().to_owned(),
-        evidence: conflict.evidence.clone(),
-        opened_at: session::iso(conflict.opened_at),
+        Ok(report)
     }
 }

@@ -11,6 +11,8 @@ pub mod plan;
 pub mod run;
 pub mod run_once;
 pub mod schema;
+pub mod serve;
 pub mod simulate_notion;
 pub mod status;
 pub mod validate;
+pub mod webhook;

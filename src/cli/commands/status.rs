@@ -3,12 +3,10 @@
 use clap::Args;
 
 use crate::cli::context::{self, Selection};
-use crate::cli::session::{self, Memory};
+use crate::cli::session::Memory;
 use crate::cli::{Exit, Failure, Format, Global, Terminal, view};
-use crate::ports::Store as _;
 use crate::project::Project;
-use crate::reconcile::Phase;
-use crate::report::{EntityStatus, StatusReport};
+use crate::report::StatusReport;
 
 /// Say how each entity stands: linked, pending, conflicts, errors, last run, lag. Asks Notion nothing.
 #[derive(Debug, Args)]
@@ -41,41 +39,7 @@ impl Status {
 
 async fn status(project: &Project, name: &str) -> Result<StatusReport, Failure> {
     let memory = Memory::open(project, name).await?;
-    let store = &memory.store;
-    let failed = |error: crate::ports::StoreError| session::store(&error);
-    let runs = store.runs(1).await.map_err(failed)?;
-    let last_run = runs.first().map(|run| session::iso(run.started_at));
-    let mut entities = Vec::new();
-    for mapping in &memory.mappings {
-        let entity = &mapping.entity;
-        let totals = store.totals(entity).await.map_err(failed)?;
-        let marks = store.marks(entity).await.map_err(failed)?;
-        let looked = marks
-            .rows_captured_at
-            .into_iter()
-            .chain(marks.pages_queried_at)
-            .min();
-        entities.push(EntityStatus {
-            entity: entity.clone(),
-            data_source_id: memory
-                .remembered
-                .known
-                .data_sources
-                .get(entity)
-                .map(ToString::to_string),
-            linked: totals.linked(),
-            pending: totals.pending,
-            held: totals.by_phase.get(&Phase::Held).copied().unwrap_or(0),
-            conflicts: totals.conflicts,
-            errors: totals.troubled,
-            last_run: last_run.clone(),
-            lag_seconds: looked.map(|at| (memory.now - at).as_seconds_f64().max(0.0)),
-        });
-    }
+    let report = memory.status().await?;
     memory.store.pool().close().await;
-    Ok(StatusReport {
-        version: 1,
-        profile: memory.profile.name,
-        entities,
-    })
+    Ok(report)
 }

@@ -387,3 +387,5 @@ fn adapter_error(doing: &'static str, error: PostgresError) -> StoreError {
         source: Box::new(error),
     }
 }
+
+mod webhooks;

@@ -1,0 +1,145 @@
+//! `serve`: keeps profiles in sync, and answers HTTP.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::run::{Signals, Wish, on_cycle};
+use crate::cli::context::{self, Selection};
+use crate::cli::kept::Keeping;
+use crate::cli::memory::ProfileMemory;
+use crate::cli::{Exit, Failure, Global, Terminal, logging};
+use crate::project::Project;
+use crate::server::{self, Access, AccessError, Notice, SHORTEST_TOKEN, Served};
+
+/// How long requests under way may take once the server is told to stop.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The variable that holds the server's token.
+const TOKEN_VARIABLE: &str = "FRAMES_SYNC_API_TOKEN";
+
+/// Keep profiles in sync, and serve webhooks, an API, metrics and a dashboard.
+///
+/// `run` plus HTTP. On loopback everyone on this machine may use it, unless FRAMES_SYNC_API_TOKEN is set, in the environment
+/// or in `.env`; then programs show it as `Authorization: Bearer`, and people log in with it. Anything but loopback needs the
+/// token, and TLS in front.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7878")]
+    pub listen: SocketAddr,
+    /// A host name under which this server is known, beside its address and loopback's; may be repeated.
+    #[arg(long = "allow-host", value_name = "NAME")]
+    pub hosts: Vec<String>,
+}
+
+impl Serve {
+    /// Serves until it is told to stop.
+    pub fn run(self, global: &Global, terminal: &Terminal) -> Result<Exit, Failure> {
+        let project = context::open_project(global)?;
+        let names = context::select(&project, global, Selection::Default)?;
+        let access = access(&project, self.listen.ip(), &self.hosts)?;
+        context::block_on(self.serve(project, &names, access, global, terminal))?
+    }
+
+    async fn serve(
+        self,
+        project: Project,
+        names: &[String],
+        access: Access,
+        global: &Global,
+        terminal: &Terminal,
+    ) -> Result<Exit, Failure> {
+        let mut memories = BTreeMap::new();
+        for name in names {
+            memories.insert(name.clone(), Arc::new(ProfileMemory::new(&project, name)?));
+        }
+        let listener = TcpListener::bind(self.listen)
+            .await
+            .map_err(|error| Failure::world(format!("cannot listen on {}: {error}", self.listen)))?;
+        let address = listener.local_addr().unwrap_or(self.listen);
+        logging::start(global);
+        let mut signals = Signals::new()?;
+        let keeping = Keeping::start(project, names, &on_cycle(terminal))?;
+        let log = {
+            let terminal = terminal.clone();
+            Arc::new(move |notice: Notice, line: &str| match notice {
+                Notice::Done => terminal.say(line),
+                Notice::Wrong => terminal.failure(&Failure::world(line)),
+            })
+        };
+        let router = server::router(Served {
+            handle: keeping.handle.clone(),
+            memories: memories
+                .iter()
+                .map(|(name, memory)| (name.clone(), Arc::clone(memory) as Arc<dyn server::Memory>))
+                .collect(),
+            access,
+            log,
+        });
+        let (stopping, mut stop) = watch::channel(false);
+        terminal.say(format_args!("serving {} on http://{address}", names.join(", ")));
+        let web = server::serve(listener, router, async move {
+            // A sender that is gone has nothing more to wait for either.
+            let _ = stop.wait_for(|stop| *stop).await;
+        });
+        tokio::pin!(web);
+        let failed = loop {
+            tokio::select! {
+                ended = &mut web => break ended.err(),
+                wish = signals.next() => match wish {
+                    Wish::Stop => break None,
+                    Wish::Reload => keeping.reload(reload(&memories, global)),
+                },
+            }
+        };
+        if let Some(error) = failed {
+            keeping.end(signals.hurry()).await;
+            return Err(Failure::world(format!("the server failed: {error}")));
+        }
+        // Requests under way are answered while cycles under way are finished.
+        let _ = stopping.send(true);
+        let answered = tokio::time::timeout(ANSWER, web);
+        let (exit, _) = tokio::join!(keeping.end(signals.hurry()), answered);
+        Ok(exit)
+    }
+}
+
+/// The project as it is now, its mappings taken for pages and API; one with errors changes nothing.
+fn reload(memories: &BTreeMap<String, Arc<ProfileMemory>>, global: &Global) -> Result<Project, Failure> {
+    let project = context::open_project(global)?;
+    memories
+        .values()
+        .try_for_each(|memory| memory.reload(&project))?;
+    Ok(project)
+}
+
+/// Who may use the server, by the token of the environment or `.env`.
+fn access(project: &Project, listen: IpAddr, hosts: &[String]) -> Result<Access, Failure> {
+    let token = project
+        .environment
+        .get(TOKEN_VARIABLE)
+        .filter(|token| !token.is_empty());
+    Access::new(listen, hosts, token.map(SecretString::from)).map_err(|error| {
+        let failure = Failure::usage(error.to_string());
+        match error {
+            AccessError::NeedsToken => failure
+                .hint(format!(
+                    "set {TOKEN_VARIABLE}, for example to what `openssl rand -hex 32` prints"
+                ))
+                .hint("and put a proxy with TLS in front, for the token crosses the network"),
+            AccessError::ShortToken => failure.hint(format!(
+                "{TOKEN_VARIABLE} needs {SHORTEST_TOKEN} characters or more; `openssl rand -hex 32` prints 64"
+            )),
+            AccessError::Host(_) => {
+                failure.hint("`--allow-host` takes a name alone, such as `sync.example.org`")
+            }
+        }
+    })
+}
