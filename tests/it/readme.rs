@@ -1,5 +1,8 @@
 //! A newcomer's way, as the README tells it: every command in it is run, in its order.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
 use frames_sync::simulator::{Options, Simulator};
 
 use crate::golden::root;
@@ -66,6 +69,33 @@ fn words(command: &str) -> Vec<String> {
     command.split_whitespace().skip(1).map(str::to_owned).collect()
 }
 
+/// Runs a command that goes on until it is told to stop, up to its first line; then tells it.
+fn until_it_works(mut command: Command) -> (Option<i32>, String) {
+    let serves = command.get_args().any(|argument| argument == "serve");
+    if serves {
+        // Any free port; the one that the README names may be taken here.
+        command.args(["--listen", "127.0.0.1:0"]);
+    } else {
+        command.args(["--format", "json"]);
+    }
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the built binary runs");
+    let mut line = String::new();
+    // `serve` says where it listens, and `run` reports its first cycle.
+    let read = if serves {
+        BufReader::new(child.stderr.take().expect("piped")).read_line(&mut line)
+    } else {
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line)
+    };
+    read.expect("a line");
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it is running");
+    (child.wait().expect("it ends").code(), line)
+}
+
 #[tokio::test]
 async fn every_command_of_the_readme_does_what_it_says() {
     let text = readme();
@@ -85,6 +115,9 @@ async fn every_command_of_the_readme_does_what_it_says() {
         let mut command = parent.command(arguments);
         if folder.exists() {
             command.current_dir(&folder);
+        }
+        if let Some("run" | "serve") = arguments.first().map(String::as_str) {
+            return until_it_works(command);
         }
         let output = command.output().expect("the built binary runs");
         let said = [&output.stdout[..], &output.stderr[..]].concat();

@@ -114,9 +114,7 @@ impl Serve {
 /// The project as it is now, its mappings taken for pages and API; one with errors changes nothing.
 fn reload(memories: &BTreeMap<String, Arc<ProfileMemory>>, global: &Global) -> Result<Project, Failure> {
     let project = context::open_project(global)?;
-    memories
-        .values()
-        .try_for_each(|memory| memory.reload(&project))?;
+    memories.values().try_for_each(|memory| memory.reload(&project))?;
     Ok(project)
 }
 
