@@ -4,8 +4,8 @@
 //! NOTION_API_KEY=ntn_… NOTION_PARENT_PAGE=https://app.notion.com/p/… cargo run --no-default-features --example live-notion > live.json
 //! ```
 //!
-//! Takes about twenty minutes, most of which is waiting: minutes have to pass where stamps are compared, and writes
-//! that were given up are looked for. Everything happens in two scratch databases under the page, which end in the
+//! Takes from six to twenty minutes, most of which is waiting: minutes have to pass where stamps are compared, and
+//! writes that were given up are looked for. Everything happens in two scratch databases under the page, which end in the
 //! trash. Last, the connection's budget of a minute is spent at once, to learn how large it is; where other things use
 //! the same workspace, `FRAMES_SYNC_BURST=0` leaves that out. `FRAMES_SYNC_NOTION_BASE_URL` points it at a
 //! simulator instead. Never part of CI.

@@ -90,7 +90,8 @@ pub enum PropertyConfig {
         relation: PropertyId,
         /// The property it reads there.
         property: PropertyId,
-        /// The present name of that property, which is in another data source.
+        /// The present name of that property, which is in another data source; empty where Notion does not tell.
+        #[serde(default)]
         property_name: String,
         /// How it combines the values.
         function: String,

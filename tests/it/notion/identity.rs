@@ -1,11 +1,14 @@
 //! Answers about something else than was asked for, as a proxy or another workspace would give: none is used.
 
-use frames_sync::notion::{Client, NotionError};
-use frames_sync::value::{DataSourceId, DatabaseId, PageId};
+use std::collections::BTreeMap;
+
+use frames_sync::notion::{Client, EntityPages, NotionError, NotionPages};
+use frames_sync::ports::{PageParent, PageQuery, Pages, Priority};
+use frames_sync::value::{DataSourceId, DatabaseId, PageId, PropertyId, UserId};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
-use super::script::{Script, ok, page, page_id};
+use super::script::{Script, batch, ok, page, page_id};
 
 type Call = fn(Client) -> BoxFuture<'static, Result<(), NotionError>>;
 
@@ -132,6 +135,30 @@ async fn what_was_made_in_another_parent_is_unknown() {
         );
         assert_eq!(requests, 1, "{what}");
     }
+}
+
+/// A query nominates pages; one that is not of this entity is told from its own, and the engine writes nothing to it.
+#[tokio::test(start_paused = true)]
+async fn a_row_of_another_data_source_in_a_listing_stands_elsewhere() {
+    let mut foreign = page(1, 0);
+    foreign["parent"]["data_source_id"] = page_id(9).into();
+    let script = Script::new([batch(vec![foreign, page(2, 0)], None, Value::Null)]);
+    let entity = EntityPages {
+        data_source: DataSourceId::from("d"),
+        postgres_id: PropertyId::from("k"),
+        properties: BTreeMap::new(),
+    };
+    let entities = BTreeMap::from([("teams".to_owned(), entity)]);
+    let pages = NotionPages::new(script.client(180), UserId::from("u"), entities);
+    let listed = pages.query("teams", &PageQuery::All, None, Priority::Pull);
+    let parents: Vec<PageParent> = listed
+        .await
+        .unwrap()
+        .pages
+        .into_iter()
+        .map(|page| page.parent)
+        .collect();
+    assert_eq!(parents, [PageParent::Elsewhere, PageParent::Entity]);
 }
 
 /// Ids are written with dashes or without; both name the same object.
