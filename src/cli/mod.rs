@@ -7,6 +7,7 @@ mod ambient;
 pub mod commands;
 pub(crate) mod context;
 pub(crate) mod error;
+mod kept;
 mod live;
 mod memory;
 mod session;

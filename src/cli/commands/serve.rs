@@ -3,21 +3,19 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
-use super::run_once;
 use crate::cli::context::{self, Selection};
+use crate::cli::kept::{Keeping, OnCycle};
 use crate::cli::memory::ProfileMemory;
 use crate::cli::{Exit, Failure, Global, Terminal};
-use crate::project::{Profile, Project, Schedule};
-use crate::report::{Command, Outcome, ProfileReport};
-use crate::runner::{Handle, Hint};
+use crate::project::Project;
+use crate::report::ProfileReport;
 use crate::server::{self, Access, AccessError, Notice, SHORTEST_TOKEN, Served};
 
 /// The variable that holds the server's token.
@@ -63,58 +61,90 @@ impl Serve {
             .await
             .map_err(|error| Failure::world(format!("cannot listen on {}: {error}", self.listen)))?;
         let address = listener.local_addr().unwrap_or(self.listen);
-        let (handle, inboxes) = Handle::new(names);
-        let log = {
-            let terminal = terminal.clone();
-            Arc::new(move |notice: Notice, line: &str| match notice {
-                Notice::Done => terminal.say(line),
-                Notice::Wrong => terminal.failure(&Failure::world(line)),
-            })
-        };
+        let mut signals = Signals::new()?;
+        let keeping = Keeping::start(project, names, &on_cycle(terminal))?;
         let router = server::router(Served {
-            handle: handle.clone(),
+            handle: keeping.handle.clone(),
             memories: memories
                 .iter()
                 .map(|(name, memory)| (name.clone(), Arc::clone(memory) as Arc<dyn server::Memory>))
                 .collect(),
             access,
-            log,
+            log: log(terminal),
         });
-        let (stopping, stop) = watch::channel(false);
-        let stopped = |mut stop: watch::Receiver<bool>| async move {
-            // A sender that is gone has nothing more to wait for either.
-            let _ = stop.wait_for(|stop| *stop).await;
+        let stop = Arc::new(Notify::new());
+        let stopped = {
+            let stop = Arc::clone(&stop);
+            async move { stop.notified().await }
         };
         terminal.say(format_args!("serving {} on http://{address}", names.join(", ")));
-        let web = server::serve(listener, router, stopped(stop.clone()));
-        let signals = async {
-            until_told(&memories, global, terminal).await;
-            terminal.say("stopping");
-            // Whoever is left to hear it listens until the end of this function.
-            let _ = stopping.send(true);
+        let mut web = tokio::spawn(server::serve(listener, router, stopped));
+        let ended = loop {
+            tokio::select! {
+                ended = &mut web => break Some(ended),
+                wish = signals.next() => match wish {
+                    Wish::Stop => break None,
+                    Wish::Reload => {
+                        let project = context::open_project(global);
+                        reload(&memories, &project, terminal);
+                        keeping.reload(project);
+                    }
+                },
+            }
         };
-        let kept = keep(Arc::new(project), names, &handle, inboxes, stop.clone(), terminal);
-        let (web, kept, ()) = tokio::join!(
-            async {
-                let ended = web.await;
-                let _ = stopping.send(true);
-                ended
-            },
-            async {
-                let ended = kept.await;
-                let _ = stopping.send(true);
-                ended
-            },
-            async {
-                tokio::select! {
-                    () = signals => {}
-                    () = stopped(stop.clone()) => {}
-                }
-            },
-        );
-        web.map_err(|error| Failure::world(format!("the server failed: {error}")))?;
-        kept
+        terminal.say("stopping");
+        stop.notify_one();
+        // What is under way in a profile may take longer than what is asked over HTTP.
+        let exit = keeping.end(signals.hurry()).await;
+        let ended = match ended {
+            Some(ended) => ended,
+            None => web.await,
+        };
+        match ended {
+            Ok(Ok(())) => Ok(exit),
+            Ok(Err(error)) => Err(Failure::world(format!("the server failed: {error}"))),
+            Err(error) => Err(Failure::world(format!("the server failed: {error}"))),
+        }
     }
+}
+
+/// Takes the mappings as they are now, for pages and API; a project with errors changes nothing.
+fn reload(
+    memories: &BTreeMap<String, Arc<ProfileMemory>>,
+    project: &Result<Project, Failure>,
+    terminal: &Terminal,
+) {
+    match project {
+        Ok(project) => {
+            for failure in memories
+                .values()
+                .filter_map(|memory| memory.reload(project).err())
+            {
+                terminal.failure(&failure);
+            }
+        }
+        Err(failure) => terminal.failure(failure),
+    }
+}
+
+/// Says what went wrong in a cycle.
+fn on_cycle(terminal: &Terminal) -> OnCycle {
+    let terminal = terminal.clone();
+    Arc::new(move |report: &ProfileReport| {
+        if let Some(failure) = &report.failure {
+            let line = format!("profile {}: {}", report.profile, failure.message);
+            terminal.failure(&Failure::world(line));
+        }
+    })
+}
+
+/// Where the server's own lines go.
+fn log(terminal: &Terminal) -> server::Log {
+    let terminal = terminal.clone();
+    Arc::new(move |notice: Notice, line: &str| match notice {
+        Notice::Done => terminal.say(line),
+        Notice::Wrong => terminal.failure(&Failure::world(line)),
+    })
 }
 
 /// Who may use the server, by the token of the environment or `.env`.
@@ -141,128 +171,45 @@ fn access(project: &Project, listen: IpAddr, hosts: &[String]) -> Result<Access,
     })
 }
 
-/// Resolves when the process is told to end; reads the project anew when it is told to.
-async fn until_told(memories: &BTreeMap<String, Arc<ProfileMemory>>, global: &Global, terminal: &Terminal) {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let (Ok(mut terminate), Ok(mut hang_up)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-        {
-            loop {
-                tokio::select! {
-                    _ = tokio::signal::ctrl_c() => return,
-                    _ = terminate.recv() => return,
-                    _ = hang_up.recv() => reload(memories, global, terminal),
-                }
-            }
-        }
-    }
-    // Without signals the process can only be killed.
-    let _ = tokio::signal::ctrl_c().await;
+/// What somebody outside wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
 }
 
-/// Takes the mappings as they are now, for pages and API; a project with errors changes nothing.
-fn reload(memories: &BTreeMap<String, Arc<ProfileMemory>>, global: &Global, terminal: &Terminal) {
-    let reloaded = context::open_project(global)
-        .and_then(|project| memories.values().try_for_each(|memory| memory.reload(&project)));
-    if let Err(failure) = reloaded {
-        terminal.failure(&failure);
-    }
+/// The signals that the command answers to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
-/// Keeps profiles in sync until `stop` is true: a cycle on schedule, and one when a hint comes.
-///
-/// The seam to `run`: it is given the project, the profiles' names, the handle whose states it keeps, the inboxes that the
-/// handle's hints arrive in, and what tells it to stop. It resolves when everything in flight is done or journaled.
-async fn keep(
-    project: Arc<Project>,
-    names: &[String],
-    handle: &Handle,
-    mut inboxes: BTreeMap<String, mpsc::Receiver<Hint>>,
-    stop: watch::Receiver<bool>,
-    terminal: &Terminal,
-) -> Result<Exit, Failure> {
-    let mut workers = JoinSet::new();
-    for name in names {
-        let Some(inbox) = inboxes.remove(name) else {
-            continue;
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let on = |kind| {
+            signal(kind).map_err(|error| Failure::world(format!("signals cannot be received: {error}")))
         };
-        let profile = crate::cli::session::prepare(&project, name)?.0;
-        let worker = Worker {
-            project: Arc::clone(&project),
-            profile,
-            handle: handle.clone(),
-            terminal: terminal.clone(),
-        };
-        workers.spawn(worker.work(inbox, stop.clone()));
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hangup: on(SignalKind::hangup())?,
+        })
     }
-    while workers.join_next().await.is_some() {}
-    Ok(Exit::Done)
-}
 
-/// One profile's cycles.
-struct Worker {
-    project: Arc<Project>,
-    profile: Profile,
-    handle: Handle,
-    terminal: Terminal,
-}
-
-impl Worker {
-    async fn work(self, mut inbox: mpsc::Receiver<Hint>, mut stop: watch::Receiver<bool>) {
-        let every = match self.profile.schedule {
-            Schedule::Every(every) => every,
-            // The seam's stand-in knows no calendar.
-            Schedule::Cron(_) => Duration::from_secs(300),
-        };
-        while !*stop.borrow() {
-            self.cycle().await;
-            let next = tokio::time::sleep(every.max(Duration::from_secs(1)));
-            tokio::select! {
-                () = next => {}
-                hint = inbox.recv() => {
-                    if hint.is_none() {
-                        return;
-                    }
-                    // One cycle looks at everything that changed, whatever else is waiting.
-                    while inbox.try_recv().is_ok() {}
-                }
-                _ = stop.changed() => {}
-            }
+    /// Resolves at the next one.
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::Stop,
+            _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.hangup.recv() => Wish::Reload,
         }
     }
 
-    async fn cycle(&self) {
-        let name = &self.profile.name;
-        let report = match run_once::whole_profile(&self.project, name, Command::Sync).await {
-            Ok(report) => report,
-            Err(failure) => {
-                self.terminal.failure(&failure);
-                ProfileReport {
-                    profile: name.clone(),
-                    outcome: if failure.exit == Exit::World {
-                        Outcome::Failed
-                    } else {
-                        Outcome::Refused
-                    },
-                    failure: failure.code.map(|code| crate::report::Failure {
-                        code,
-                        message: failure.message.clone(),
-                    }),
-                    ..ProfileReport::default()
-                }
-            }
-        };
-        self.handle.update(name, |state| {
-            state.holds_lease = true;
-            state.last_run_at = Some(time::OffsetDateTime::now_utc());
-            state.runs += 1;
-            state.failures += u64::from(report.outcome == Outcome::Failed);
-            for error in report.entities.iter().flat_map(|entity| &entity.errors) {
-                *state.errors.entry(error.code.code().to_owned()).or_default() += 1;
-            }
-            state.last_report = Some(report);
-        });
+    /// Resolves when somebody asks to stop once more.
+    async fn hurry(mut self) {
+        while self.next().await != Wish::Stop {}
     }
 }
