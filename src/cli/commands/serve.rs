@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::run::{Signals, Wish, on_cycle};
 use crate::cli::context::{self, Selection};
@@ -17,9 +16,6 @@ use crate::cli::memory::ProfileMemory;
 use crate::cli::{Exit, Failure, Global, Terminal, logging};
 use crate::project::Project;
 use crate::server::{self, Access, AccessError, Notice, SHORTEST_TOKEN, Served};
-
-/// How long requests under way may take once the server is told to stop.
-const ANSWER: Duration = Duration::from_secs(10);
 
 /// The variable that holds the server's token.
 const TOKEN_VARIABLE: &str = "FRAMES_SYNC_API_TOKEN";
@@ -67,13 +63,6 @@ impl Serve {
         logging::start(global);
         let mut signals = Signals::new()?;
         let keeping = Keeping::start(project, names, &on_cycle(terminal))?;
-        let log = {
-            let terminal = terminal.clone();
-            Arc::new(move |notice: Notice, line: &str| match notice {
-                Notice::Done => terminal.say(line),
-                Notice::Wrong => terminal.failure(&Failure::world(line)),
-            })
-        };
         let router = server::router(Served {
             handle: keeping.handle.clone(),
             memories: memories
@@ -81,41 +70,70 @@ impl Serve {
                 .map(|(name, memory)| (name.clone(), Arc::clone(memory) as Arc<dyn server::Memory>))
                 .collect(),
             access,
-            log,
+            log: log(terminal),
         });
-        let (stopping, mut stop) = watch::channel(false);
+        let stop = Arc::new(Notify::new());
+        let stopped = {
+            let stop = Arc::clone(&stop);
+            async move { stop.notified().await }
+        };
         terminal.say(format_args!("serving {} on http://{address}", names.join(", ")));
-        let web = server::serve(listener, router, async move {
-            // A sender that is gone has nothing more to wait for either.
-            let _ = stop.wait_for(|stop| *stop).await;
-        });
-        tokio::pin!(web);
-        let failed = loop {
+        let mut web = tokio::spawn(server::serve(listener, router, stopped));
+        let ended = loop {
             tokio::select! {
-                ended = &mut web => break ended.err(),
+                ended = &mut web => break Some(ended),
                 wish = signals.next() => match wish {
                     Wish::Stop => break None,
-                    Wish::Reload => keeping.reload(reload(&memories, global)),
+                    Wish::Reload => {
+                        let project = context::open_project(global);
+                        reload(&memories, &project, terminal);
+                        keeping.reload(project);
+                    }
                 },
             }
         };
-        if let Some(error) = failed {
-            keeping.end(signals.hurry()).await;
-            return Err(Failure::world(format!("the server failed: {error}")));
+        terminal.say("stopping");
+        stop.notify_one();
+        // What is under way in a profile may take longer than what is asked over HTTP.
+        let exit = keeping.end(signals.hurry()).await;
+        let ended = match ended {
+            Some(ended) => ended,
+            None => web.await,
+        };
+        match ended {
+            Ok(Ok(())) => Ok(exit),
+            Ok(Err(error)) => Err(Failure::world(format!("the server failed: {error}"))),
+            Err(error) => Err(Failure::world(format!("the server failed: {error}"))),
         }
-        // Requests under way are answered while cycles under way are finished.
-        let _ = stopping.send(true);
-        let answered = tokio::time::timeout(ANSWER, web);
-        let (exit, _) = tokio::join!(keeping.end(signals.hurry()), answered);
-        Ok(exit)
     }
 }
 
-/// The project as it is now, its mappings taken for pages and API; one with errors changes nothing.
-fn reload(memories: &BTreeMap<String, Arc<ProfileMemory>>, global: &Global) -> Result<Project, Failure> {
-    let project = context::open_project(global)?;
-    memories.values().try_for_each(|memory| memory.reload(&project))?;
-    Ok(project)
+/// Takes the mappings as they are now, for pages and API; a project with errors changes nothing.
+fn reload(
+    memories: &BTreeMap<String, Arc<ProfileMemory>>,
+    project: &Result<Project, Failure>,
+    terminal: &Terminal,
+) {
+    match project {
+        Ok(project) => {
+            for failure in memories
+                .values()
+                .filter_map(|memory| memory.reload(project).err())
+            {
+                terminal.failure(&failure);
+            }
+        }
+        Err(failure) => terminal.failure(failure),
+    }
+}
+
+/// Where the server's own lines go.
+fn log(terminal: &Terminal) -> server::Log {
+    let terminal = terminal.clone();
+    Arc::new(move |notice: Notice, line: &str| match notice {
+        Notice::Done => terminal.say(line),
+        Notice::Wrong => terminal.failure(&Failure::world(line)),
+    })
 }
 
 /// Who may use the server, by the token of the environment or `.env`.

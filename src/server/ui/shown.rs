@@ -5,7 +5,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::ports::RunRecord;
-use crate::report::{ConflictReport, EntityStatus, ErrorCode, HistoryEntry, ProfileReport, StatusReport};
+use crate::report::{
+    ConflictReport, EntityStatus, ErrorCode, HistoryEntry, Outcome, ProfileReport, StatusReport,
+};
 use crate::runner::ProfileState;
 use crate::server::{MemoryError, Troubled, has_failed};
 
@@ -166,10 +168,21 @@ pub(super) fn runs(runs: &[RunRecord], latest: &[HistoryEntry], now: OffsetDateT
             let took = run.finished_at.map(|at| (at - run.started_at).as_seconds_f64());
             json!({
                 "command": run.command, "at": ago(run.started_at, now), "did": did(&entries),
+                "outcome": report_of(run).map(|report| outcome(report.outcome)),
                 "took": took.map(|seconds| format!("{seconds:.1} s")),
             })
         })
         .collect()
+}
+
+fn outcome(outcome: Outcome) -> Json {
+    let (mood, word) = match outcome {
+        Outcome::Ok => ("good", "ok"),
+        Outcome::Partial => ("warn", "partial"),
+        Outcome::Refused => ("warn", "refused"),
+        Outcome::Failed => ("bad", "failed"),
+    };
+    json!({ "mood": mood, "word": word })
 }
 
 /// What a run changed, in words; empty where nothing is known of it any more.
@@ -284,7 +297,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::report::{EntityReport, Failure, Outcome, Refusal};
+    use crate::report::{EntityReport, Failure, Refusal};
 
     #[test]
     fn values_are_read_by_people_and_never_endless() {

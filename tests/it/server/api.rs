@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use super::world::{TOKEN, World, percent, send};
-use super::{BOTH, SQL};
+use super::{BOTH, SQL, TEAMS};
 
 #[tokio::test]
 async fn status_and_conflicts_read_as_the_commands_print_them() {
@@ -331,4 +331,37 @@ async fn state_of_an_earlier_version_is_not_taken_for_none() {
     }
     world.run(&["sync"], 0);
     world.run(&["status"], 0);
+}
+
+#[tokio::test]
+async fn mappings_are_read_anew_when_it_is_told_to_and_only_sound_ones_count() {
+    let world = World::with(SQL, BOTH).await;
+    let served = world.serve(None, &[]).await;
+    world
+        .sql("create table halls (id text primary key, name text not null, org text not null)")
+        .await;
+    let sync = "/api/v1/profiles/cal/entities/halls/records/h1/sync";
+    let file = world.project.path().join("mappings/halls.yaml");
+    let halls = TEAMS
+        .replace("entity: teams", "entity: halls")
+        .replace("public.teams", "public.halls")
+        .replace("title: Teams", "title: Halls");
+    let halls = halls.split("  Note:").next().expect("its beginning").to_owned();
+
+    std::fs::write(&file, halls.replace("type: title", "type: titel")).expect("a mapping");
+    served.signal("-HUP");
+    served
+        .until("the mistake is told", async || served.log().contains("titel"))
+        .await;
+    assert_eq!(served.post(sync, &json!({})).await.code(), "unknown_entity");
+    let teams = "/api/v1/profiles/cal/entities/teams/records/t1/sync";
+    assert_eq!(served.post(teams, &json!({})).await.status, StatusCode::ACCEPTED);
+
+    std::fs::write(&file, halls).expect("a mapping");
+    served.signal("-HUP");
+    served
+        .until("the new entity is known", async || {
+            served.post(sync, &json!({})).await.status == StatusCode::ACCEPTED
+        })
+        .await;
 }

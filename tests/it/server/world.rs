@@ -347,12 +347,17 @@ impl Served {
         self.log.lock().expect("the log").clone()
     }
 
+    /// Sends the server a signal.
+    pub(super) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let told = std::process::Command::new("kill").args([name, &id]).status();
+        assert!(told.expect("kill").success());
+    }
+
     /// Tells the server to stop, and waits for it: its exit code, and the time it took.
     pub(super) fn stop(mut self) -> (Option<i32>, Duration) {
         let began = Instant::now();
-        let id = self.child.id().to_string();
-        let told = std::process::Command::new("kill").args(["-TERM", &id]).status();
-        assert!(told.expect("kill").success());
+        self.signal("-TERM");
         let status = self.child.wait().expect("its end");
         (status.code(), began.elapsed())
     }
