@@ -15,7 +15,7 @@ use super::presence::shows_state;
 use super::push::status;
 use super::reference::References;
 use super::run::Work;
-use super::trouble::{columns_digest, is_known_trouble};
+use super::trouble::{columns_digest, is_frozen, is_known_trouble};
 use super::{EngineError, Entity};
 use crate::journal::{IntentStatus, Kept};
 use crate::mapping::{Capture, OnInaccessible, OnPageCreate};
@@ -296,6 +296,7 @@ impl Work<'_> {
             })
         };
         match link.phase {
+            Phase::Linked if is_frozen(link) => false,
             Phase::Linked if opted_out => link.page_edited_at != Some(page.last_edited_time) || fields(),
             Phase::Linked => {
                 fields()
@@ -585,6 +586,7 @@ impl Work<'_> {
         match link.phase {
             Phase::Linked => {
                 link.note.as_deref() != Some("opted_out")
+                    && !is_frozen(link)
                     && entity.fields.iter().any(|field| {
                         let Ok(value) = field.codec.row_value(&row.columns) else {
                             return false;

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::existence::MANY;
-use super::world::{Report, World, text, writes};
+use super::world::{Report, World, count, text, writes};
 use super::{BOTH, THINGS};
 
 async fn set_up() -> World {
@@ -197,7 +197,13 @@ async fn a_record_written_too_often_is_frozen_for_the_hour_and_the_others_flow()
     world.simulator.clear_exchanges();
     let report = world.run(&["sync"]);
     assert_eq!(report.codes("things"), ["loop_suspected"], "it stays listed");
-    assert_eq!(writes(&world.simulator.exchanges()).len(), 0);
+    let exchanges = world.simulator.exchanges();
+    assert_eq!(writes(&exchanges).len(), 0);
+    assert_eq!(
+        count(&exchanges, "GET /v1/pages/{page_id}"),
+        0,
+        "and costs nothing"
+    );
     // The hour passes.
     world
         .sql(
