@@ -15,7 +15,7 @@ use super::presence::shows_state;
 use super::push::status;
 use super::reference::References;
 use super::run::Work;
-use super::trouble::{columns_digest, is_known_trouble};
+use super::trouble::{columns_digest, is_frozen, is_known_trouble};
 use super::{EngineError, Entity};
 use crate::journal::{IntentStatus, Kept};
 use crate::mapping::{Capture, OnInaccessible, OnPageCreate};
@@ -25,7 +25,7 @@ use crate::ports::{
     AuditFilter, Link, LinkTotals, Marks, Page, PageParent, PageQuery, Priority, PropertyRead, Row,
 };
 use crate::reconcile::accept::shows;
-use crate::reconcile::{Phase, PresenceAction, Reason, Side};
+use crate::reconcile::{Phase, PresenceAction, Side};
 use crate::report::ErrorCode;
 use crate::value::{PageId, PropertyId, RecordKey, Value};
 
@@ -43,7 +43,7 @@ const PAGES_IN_AN_ANSWER: u64 = 100;
 /// Source: sync semantics, section 7.
 const OVERLAP: time::Duration = time::Duration::minutes(2);
 
-/// Entries of a record's audit log that are searched for a value of ours.
+/// Entries of the audit log that are searched for a write of ours.
 const AUDIT_SEARCHED: u32 = 500;
 
 /// What was found in one entity.
@@ -314,6 +314,7 @@ impl Work<'_> {
             })
         };
         match link.phase {
+            Phase::Linked if is_frozen(link) => false,
             Phase::Linked if opted_out => link.page_edited_at != Some(page.last_edited_time) || fields(),
             Phase::Linked => {
                 fields()
@@ -376,35 +377,40 @@ impl Work<'_> {
         if unknown.is_empty() {
             return Ok(false);
         }
-        let filter = AuditFilter {
-            entity: Some(entity.name.clone()),
-            key: Some(link.key.clone()),
-            limit: AUDIT_SEARCHED,
-            ..AuditFilter::default()
-        };
-        let entries = self.engine.store.audit(&filter).await?;
         let offset = self
             .engine
             .clock
             .notion_offset()
             .map_or(time::Duration::ZERO, |(offset, _)| offset);
         let since = page.last_edited_time - offset - OVERLAP;
-        // A page's status alone is written without an intent.
-        let status_written = entries
+        let searched = AuditFilter {
+            limit: AUDIT_SEARCHED,
+            ..AuditFilter::default()
+        };
+        // A write to a page is seen on others too, which it refers to. Only a state that knows of no write at all as
+        // late as that has forgotten one.
+        let latest = self.engine.store.audit(&searched).await?;
+        if latest
             .iter()
-            .any(|entry| entry.cause == Reason::StatusChanged && entry.at >= since);
-        Ok(!status_written
-            && unknown.iter().any(|(property, value)| {
-                !entries.iter().any(|entry| match &entry.new {
-                    Some(Kept::Value(kept)) => {
-                        entry.property.as_ref() == Some(*property) && shows(value, kept)
-                    }
-                    Some(Kept::Record(kept)) => {
-                        kept.get(property.as_str()).is_some_and(|kept| shows(value, kept))
-                    }
-                    None => false,
-                })
-            }))
+            .any(|entry| entry.side == Side::Notion && entry.at >= since)
+        {
+            return Ok(false);
+        }
+        let searched = AuditFilter {
+            entity: Some(entity.name.clone()),
+            key: Some(link.key.clone()),
+            ..searched
+        };
+        let entries = self.engine.store.audit(&searched).await?;
+        Ok(unknown.iter().any(|(property, value)| {
+            !entries.iter().any(|entry| match &entry.new {
+                Some(Kept::Value(kept)) => entry.property.as_ref() == Some(*property) && shows(value, kept),
+                Some(Kept::Record(kept)) => {
+                    kept.get(property.as_str()).is_some_and(|kept| shows(value, kept))
+                }
+                None => false,
+            })
+        }))
     }
 
     async fn nominate_page(
@@ -645,6 +651,7 @@ impl Work<'_> {
         match link.phase {
             Phase::Linked => {
                 link.note.as_deref() != Some("opted_out")
+                    && !is_frozen(link)
                     && entity.fields.iter().any(|field| {
                         let Ok(value) = field.codec.row_value(&row.columns) else {
                             return false;

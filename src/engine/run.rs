@@ -443,7 +443,11 @@ impl Work<'_> {
         let mut records = Vec::new();
         let is_whole = self.is_whole();
         let is_profile = self.request.entities.is_empty() && is_whole && self.request.writes_notion();
-        if is_profile && (doubts.is_empty() || refused.is_empty()) {
+        // What was not looked at may still differ: in doubt, only a look at everything takes the present over.
+        let saw_all = captured.iter().all(|captured| {
+            captured.circumstances.rows_seen.is_some() && captured.circumstances.pages_seen.is_some()
+        });
+        if is_profile && (doubts.is_empty() || (refused.is_empty() && (saw_all || !plan.is_empty()))) {
             records.extend(identity.unpinned().map(Record::Pin));
         }
         let pins = if is_whole {

@@ -54,6 +54,15 @@ pub(super) fn is_known_trouble(link: &Link, property: &PropertyId, side: Side, v
     })
 }
 
+/// Whether the loop breaker holds the whole record; it comes up by itself once the hour is over.
+pub(super) fn is_frozen(link: &Link) -> bool {
+    link.look_again_at.is_some()
+        && link
+            .troubles
+            .iter()
+            .any(|trouble| trouble.code == ErrorCode::LoopSuspected)
+}
+
 /// Whether a field is left out of a request only until the record it refers to is there.
 pub(super) fn waits(fault: Fault) -> bool {
     fault == Fault::WaitingForReference

@@ -4,7 +4,7 @@ mod fixpoint;
 
 use frames_sync::mapping::Guards;
 use frames_sync::plan::file::{SavedPlan, SavedPlanError};
-use frames_sync::plan::guard::{Circumstances, delete_cap, refusals};
+use frames_sync::plan::guard::{Circumstances, delete_cap, quarantined, refusals};
 use frames_sync::plan::order::EntityOrder;
 use frames_sync::plan::{FieldChange, Operation, OperationKind, Plan};
 use frames_sync::reconcile::Reason;
@@ -175,4 +175,27 @@ fn a_saved_plan_is_applied_exactly_or_refused() {
         SavedPlan::parse("no"),
         Err(SavedPlanError::Unreadable(_))
     ));
+}
+
+#[test]
+fn a_doubt_refuses_every_entity_that_would_be_written_and_none_else() {
+    let plan = Plan::of(
+        vec![
+            operation("teams", "1", OperationKind::UpdateRow),
+            operation("teams", "2", OperationKind::CreatePage),
+            operation("students", "1", OperationKind::UpdatePage),
+        ],
+        &order(),
+    );
+    assert_eq!(quarantined(&plan, &[]), []);
+    let doubts = ["it is a copy".to_owned(), "the token is another".to_owned()];
+    let refusals = quarantined(&plan, &doubts);
+    let entities: Vec<&str> = refusals.iter().map(|refusal| refusal.entity.as_str()).collect();
+    assert_eq!(entities, ["students", "teams"]);
+    for refusal in &refusals {
+        assert_eq!(refusal.code, ErrorCode::Quarantined);
+        assert_eq!(refusal.message, "it is a copy; the token is another");
+        assert_eq!(refusal.approve, plan.hash());
+    }
+    assert_eq!(quarantined(&Plan::default(), &doubts), []);
 }

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::existence::MANY;
-use super::world::{Report, World, text, writes};
+use super::world::{Report, World, count, text, writes};
 use super::{BOTH, THINGS};
 
 async fn set_up() -> World {
@@ -167,6 +167,36 @@ async fn a_person_who_edits_a_page_after_us_is_no_reason_for_quarantine() {
 }
 
 #[tokio::test]
+async fn a_page_that_a_write_of_ours_touched_from_afar_is_no_reason_for_quarantine() {
+    let world = World::with(THINGS, BOTH).await;
+    world.simulator.set_clock(Clock::Machine { offset: -180_000 });
+    world.ok(&["setup"]);
+    world.simulator.set_clock(Clock::Machine { offset: 0 });
+    let group = world.page("Groups", "g1");
+    world.edit(group, "Name", super::world::title("by a person"));
+    // We set the other end of a relation: the group's page is ours by its stamp, though a person typed its name.
+    world
+        .sql("update things set group_id = 'g1' where id = 't3'")
+        .await;
+    world.ok(&["push", "--entity", "things"]);
+    let number = world.value(group, "sync_status");
+    write_as_us(
+        &world,
+        group,
+        json!({ "sync_status": { "select": { "name": number["name"] } } }),
+    )
+    .await;
+    world.ok(&["sync"]);
+    assert_eq!(
+        world
+            .scalar("select name from groups where id = 'g1'")
+            .await
+            .as_deref(),
+        Some("by a person")
+    );
+}
+
+#[tokio::test]
 async fn a_record_written_too_often_is_frozen_for_the_hour_and_the_others_flow() {
     let world = set_up().await;
     world
@@ -197,7 +227,13 @@ async fn a_record_written_too_often_is_frozen_for_the_hour_and_the_others_flow()
     world.simulator.clear_exchanges();
     let report = world.run(&["sync"]);
     assert_eq!(report.codes("things"), ["loop_suspected"], "it stays listed");
-    assert_eq!(writes(&world.simulator.exchanges()).len(), 0);
+    let exchanges = world.simulator.exchanges();
+    assert_eq!(writes(&exchanges).len(), 0);
+    assert_eq!(
+        count(&exchanges, "GET /v1/pages/{page_id}"),
+        0,
+        "and costs nothing"
+    );
     // The hour passes.
     world
         .sql(
