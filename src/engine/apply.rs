@@ -7,7 +7,7 @@ use super::run::Work;
 use super::{EngineError, Entity};
 use crate::journal::{IntentStatus, Outcome};
 use crate::ports::{Link, Page, PageParent, Priority, PropertyRead, StoreError};
-use crate::reconcile::{Decision, Label, Phase, PresenceAction, decide};
+use crate::reconcile::{Decision, Label, Observation, Phase, PresenceAction, decide};
 use crate::value::{PageId, RecordKey, Value};
 
 /// A record that something nominated.
@@ -106,6 +106,11 @@ impl Work<'_> {
 
     /// Asks the decision core.
     pub(super) fn decide(&self, entity: &Entity, seen: &Seen) -> Decision {
+        decide(&self.observed(entity, seen))
+    }
+
+    /// What was seen, as the decision core takes it.
+    pub(super) fn observed(&self, entity: &Entity, seen: &Seen) -> Observation {
         let marks = self.marks_of(&entity.name);
         let setting = Setting {
             now: self.engine.clock.now(),
@@ -115,7 +120,7 @@ impl Work<'_> {
             offset: self.engine.clock.notion_offset(),
             bot: &self.bot,
         };
-        decide(&observation(entity, seen, &setting))
+        observation(entity, seen, &setting)
     }
 
     async fn carry_out(

@@ -198,6 +198,7 @@ impl Work<'_> {
             if let FieldAction::Rebase(bases) = &field.action {
                 state.bases = Some(bases.clone());
                 state.force_push = field.reason == Reason::OwnLateWrite;
+                state.put_back = None;
                 state.changed_at = Sides::default();
             }
             remember_past(state, held, now, lag);
@@ -545,6 +546,7 @@ impl Work<'_> {
                     )
                     .is_ok_and(|encoded| shows(&page_value, &field.codec.canonical_page(encoded)));
                 state.force_push = !agrees;
+                state.put_back = None;
                 owed |= !agrees;
                 state.bases = Some(Bases {
                     row: row_value,
@@ -794,6 +796,7 @@ impl Work<'_> {
                 .map(|bases| bases.page.clone())
                 .or_else(|| sent.replaces.clone());
             if let Some(row) = &sent.from_row {
+                state.put_back = None;
                 state.bases = Some(Bases {
                     row: row.clone(),
                     page: read,

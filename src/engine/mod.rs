@@ -22,6 +22,7 @@ mod bind;
 mod capture;
 mod codec;
 mod entity;
+mod explain;
 mod fields;
 mod observe;
 mod presence;
@@ -29,11 +30,13 @@ mod recover;
 mod reference;
 mod run;
 mod tally;
+mod undo;
 
 pub use bind::{BindError, Binding, bind, row_columns};
 pub use codec::BoundCodec;
 pub use entity::{Entity, EntityField, FieldCodec, NewRow, Reference};
 pub use run::Run;
+pub use undo::{Left, UndoPlan};
 
 /// The timings of the semantics page; zero means that Notion is trusted there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

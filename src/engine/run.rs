@@ -16,7 +16,7 @@ use crate::journal::Outcome as Ended;
 use crate::plan::file::SavedPlan;
 use crate::plan::order::EntityOrder;
 use crate::plan::{Operation, Plan, guard};
-use crate::ports::{Commit, Fence, Marks, Pin, Record, Retry, RunRecord};
+use crate::ports::{Commit, Fence, Marks, Nobody, Pin, Progress, Record, Retry, RunRecord, Watcher};
 use crate::report::{Command, ErrorCode, Failure, Outcome, ProfileReport, Refusal};
 use crate::value::{RecordKey, UserId};
 
@@ -45,6 +45,7 @@ pub(super) struct Work<'a> {
     pub(super) fence: Fence,
     pub(super) tally: Tally,
     pub(super) bot: UserId,
+    pub(super) watcher: &'a dyn Watcher,
     marks: Mutex<BTreeMap<String, Marks>>,
     lease_until: Mutex<OffsetDateTime>,
     waiting: Mutex<BTreeSet<(String, RecordKey)>>,
@@ -62,12 +63,23 @@ impl Engine {
     /// **Guarantees.** May be killed at any instant: the next run starts from what it sees. At most one run per
     /// profile writes; another one reports `profile_busy`.
     pub async fn run(&self, request: &Request) -> Run {
-        self.run_checked(request, None).await
+        self.run_checked(request, None, &Nobody).await
+    }
+
+    /// The same, telling how far it is.
+    pub async fn run_watched(&self, request: &Request, watcher: &dyn Watcher) -> Run {
+        self.run_checked(request, None, watcher).await
     }
 
     /// Applies exactly a saved plan, or refuses where a side has moved; `mappings` is the digest of the mappings.
-    pub async fn run_saved(&self, request: &Request, saved: &SavedPlan, mappings: &str) -> Run {
-        self.run_checked(request, Some((saved, mappings))).await
+    pub async fn run_saved(
+        &self,
+        request: &Request,
+        saved: &SavedPlan,
+        mappings: &str,
+        watcher: &dyn Watcher,
+    ) -> Run {
+        self.run_checked(request, Some((saved, mappings)), watcher).await
     }
 
     /// What a run would do, and the guards that would stop it; writes nothing anywhere.
@@ -76,19 +88,20 @@ impl Engine {
     /// When a side or the memory cannot be read.
     pub async fn plan(&self, request: &Request) -> Result<(Plan, Vec<Refusal>), EngineError> {
         let now = self.clock.now();
-        let work = self.work(request, Uuid::nil(), Fence { epoch: -1 }, now);
+        let work = self.work(request, Uuid::nil(), Fence { epoch: -1 }, now, &Nobody);
         let captured = work.capture_all().await?;
         let plan = work.planned(&captured);
         let refusals = refusals(&plan, &captured);
         Ok((plan, refusals))
     }
 
-    fn work<'a>(
+    pub(super) fn work<'a>(
         &'a self,
         request: &'a Request,
         run: Uuid,
         fence: Fence,
         lease_until: OffsetDateTime,
+        watcher: &'a dyn Watcher,
     ) -> Work<'a> {
         Work {
             engine: self,
@@ -97,58 +110,121 @@ impl Engine {
             fence,
             tally: Tally::default(),
             bot: self.pages.bot(),
+            watcher,
             marks: Mutex::default(),
             lease_until: Mutex::new(lease_until),
             waiting: Mutex::default(),
         }
     }
 
-    async fn run_checked(&self, request: &Request, saved: Option<(&SavedPlan, &str)>) -> Run {
+    async fn run_checked(
+        &self,
+        request: &Request,
+        saved: Option<(&SavedPlan, &str)>,
+        watcher: &dyn Watcher,
+    ) -> Run {
+        let mut plan = Plan::default();
+        let report = match self.begin(request, watcher).await {
+            Ok(mut begun) => {
+                let ended = begun.work.cycle(saved, &mut begun.report, &mut plan).await;
+                begun.end(&request.command.to_string(), ended).await
+            }
+            Err(report) => *report,
+        };
+        Run { report, plan }
+    }
+
+    /// Takes the profile's lease for one run; answers the report of a run that did not come to that.
+    pub(super) async fn begin<'a>(
+        &'a self,
+        request: &'a Request,
+        watcher: &'a dyn Watcher,
+    ) -> Result<Begun<'a>, Box<ProfileReport>> {
         let started = self.clock.now();
         let before = self.pages.usage();
         let id = self.new_id();
-        let mut report = ProfileReport {
+        let report = ProfileReport {
             profile: self.profile.clone(),
             run_id: id.to_string(),
             ..ProfileReport::default()
         };
-        let mut plan = Plan::default();
-        let ended = self.leased(request, id, saved, &mut report, &mut plan).await;
-        if let Err(error) = ended {
-            report.outcome = match error {
+        let mut begun = Begun {
+            work: self.work(request, id, Fence { epoch: -1 }, started, watcher),
+            report,
+            started,
+            before,
+        };
+        let error = match self.store.acquire(&self.holder, self.tuning.lease).await {
+            Ok(Some(lease)) => {
+                begun.work.fence = Fence { epoch: lease.epoch };
+                *locked(&begun.work.lease_until) = lease.expires_at;
+                return Ok(begun);
+            }
+            Ok(None) => EngineError::Busy {
+                profile: self.profile.clone(),
+            },
+            Err(error) => error.into(),
+        };
+        begun.told(Some(&error));
+        Err(Box::new(begun.report))
+    }
+}
+
+/// A run that holds the lease.
+pub(super) struct Begun<'a> {
+    pub(super) work: Work<'a>,
+    pub(super) report: ProfileReport,
+    started: OffsetDateTime,
+    before: crate::report::NotionUsage,
+}
+
+impl Begun<'_> {
+    /// Reports the run and gives the lease back. It is recorded where it did anything, or failed.
+    pub(super) async fn end(mut self, command: &str, ended: Result<bool, EngineError>) -> ProfileReport {
+        self.work.count(&mut self.report).await;
+        self.told(ended.as_ref().err());
+        let mut ended = ended;
+        if !matches!(ended, Ok(false)) {
+            let record = RunRecord {
+                id: self.work.run,
+                command: command.to_owned(),
+                started_at: self.started,
+                finished_at: Some(self.work.engine.clock.now()),
+                report: serde_json::to_value(&self.report).ok(),
+            };
+            let recorded = self.work.commit(vec![Record::Run(record)]).await;
+            // What stopped the run is told before what kept it from being recorded.
+            ended = ended.and_then(|did| recorded.map(|()| did));
+        }
+        let released = self.work.engine.store.release(self.work.fence).await;
+        if let Err(error) = ended.and_then(|_| Ok(released?)) {
+            self.told(Some(&error));
+        }
+        self.report
+    }
+
+    fn told(&mut self, error: Option<&EngineError>) {
+        if let Some(error) = error {
+            self.report.outcome = match error {
                 EngineError::SavedPlan(_) => Outcome::Refused,
                 _ => Outcome::Failed,
             };
-            report.failure = Some(failure(&error));
+            self.report.failure = Some(failure(error));
         }
-        report.notion = self.pages.usage().since(&before);
-        report.duration_seconds = (self.clock.now() - started).as_seconds_f64();
-        Run { report, plan }
+        let engine = self.work.engine;
+        self.report.notion = engine.pages.usage().since(&self.before);
+        self.report.duration_seconds = (engine.clock.now() - self.started).as_seconds_f64();
     }
+}
 
-    async fn leased(
-        &self,
-        request: &Request,
-        id: Uuid,
-        saved: Option<(&SavedPlan, &str)>,
-        report: &mut ProfileReport,
-        plan: &mut Plan,
-    ) -> Result<(), EngineError> {
-        let lease = self
-            .store
-            .acquire(&self.holder, self.tuning.lease)
-            .await?
-            .ok_or_else(|| EngineError::Busy {
-                profile: self.profile.clone(),
-            })?;
-        let fence = Fence { epoch: lease.epoch };
-        let work = self.work(request, id, fence, lease.expires_at);
-        let ended = work.cycle(saved, report, plan).await;
-        for entity in work.entities() {
-            let totals = self.store.totals(&entity.name).await.ok();
+impl Work<'_> {
+    /// Puts what was counted into the report.
+    async fn count(&self, report: &mut ProfileReport) {
+        for entity in self.entities() {
+            let totals = self.engine.store.totals(&entity.name).await.ok();
             for (property, why) in &entity.frozen {
                 let property = Some(property.clone());
-                work.tally.error(
+                self.tally.error(
                     &entity.name,
                     None,
                     None,
@@ -158,9 +234,9 @@ impl Engine {
                 );
             }
             if totals.as_ref().is_some_and(|totals| totals.troubled > 0) {
-                work.still_troubled(&entity).await;
+                self.still_troubled(&entity).await;
             }
-            let mut counted = work.tally.report(&entity.name);
+            let mut counted = self.tally.report(&entity.name);
             counted.entity.clone_from(&entity.name);
             counted.data_source_id = Some(entity.data_source_id.clone());
             counted.refusals = report
@@ -180,13 +256,8 @@ impl Engine {
             report.entities.push(counted);
         }
         report.outcome = outcome(report);
-        let released = self.store.release(fence).await;
-        ended?;
-        Ok(released?)
     }
-}
 
-impl Work<'_> {
     /// The entities that were asked for, referenced ones first.
     pub(super) fn entities(&self) -> Vec<Arc<Entity>> {
         let order = self.order();
@@ -201,7 +272,7 @@ impl Work<'_> {
         entities
     }
 
-    fn order(&self) -> EntityOrder {
+    pub(super) fn order(&self) -> EntityOrder {
         EntityOrder::of(self.engine.entities.iter().map(|entity| {
             let targets = entity.fields.iter().filter_map(|field| {
                 field
@@ -211,6 +282,13 @@ impl Work<'_> {
             });
             (entity.name.as_str(), targets.collect())
         }))
+    }
+
+    /// Reads an entity's marks, for what is asked about it next.
+    pub(super) async fn read_marks(&self, entity: &Entity) -> Result<(), EngineError> {
+        let marks = self.engine.store.marks(&entity.name).await?;
+        locked(&self.marks).insert(entity.name.clone(), marks);
+        Ok(())
     }
 
     /// The marks as they stood when the run began.
@@ -268,8 +346,8 @@ impl Work<'_> {
     async fn capture_all(&self) -> Result<Vec<Captured>, EngineError> {
         let mut captured = Vec::new();
         for entity in self.entities() {
-            let marks = self.engine.store.marks(&entity.name).await?;
-            locked(&self.marks).insert(entity.name.clone(), marks);
+            self.read_marks(&entity).await?;
+            self.watcher.tell(Progress::Looking { entity: &entity.name });
             captured.push(self.capture(&entity).await?);
         }
         Ok(captured)
@@ -288,8 +366,7 @@ impl Work<'_> {
         saved: Option<(&SavedPlan, &str)>,
         report: &mut ProfileReport,
         plan: &mut Plan,
-    ) -> Result<(), EngineError> {
-        let started = self.engine.clock.now();
+    ) -> Result<bool, EngineError> {
         for entity in self.entities() {
             self.recover(&entity).await?;
         }
@@ -311,6 +388,7 @@ impl Work<'_> {
             }
         }
         let worked = !work.is_empty();
+        self.watcher.tell(Progress::Planned { records: work.len() });
         self.apply_all(work).await?;
         self.apply_waiting().await?;
         let mut records = Vec::new();
@@ -328,19 +406,10 @@ impl Work<'_> {
                 records.extend(self.marked(captured));
             }
         }
-        if worked {
-            records.push(Record::Run(RunRecord {
-                id: self.run,
-                command: self.request.command.to_string(),
-                started_at: started,
-                finished_at: Some(self.engine.clock.now()),
-                report: None,
-            }));
-        }
         if !records.is_empty() {
             self.commit(records).await?;
         }
-        Ok(())
+        Ok(worked || !refused.is_empty())
     }
 
     /// Asks the guards; answers the entities that may not be written. An approval of this very plan lets all pass.
@@ -403,11 +472,13 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn apply_together(&self, candidates: Vec<Candidate>) -> Result<(), EngineError> {
+    pub(super) async fn apply_together(&self, candidates: Vec<Candidate>) -> Result<(), EngineError> {
         let concurrency = self.engine.tuning.concurrency.max(1);
         let mut ended = futures_util::stream::iter(candidates)
             .map(|candidate| async move {
                 let ended = Box::pin(self.settle_record(candidate.clone())).await?;
+                let entity = &candidate.entity.name;
+                self.watcher.tell(Progress::Settled { entity });
                 if ended == Ended::Deferred {
                     self.deferred(&candidate).await?;
                 }
@@ -447,7 +518,7 @@ impl Work<'_> {
     }
 
     /// 6.5: relations of new pages to pages that came after them.
-    async fn apply_waiting(&self) -> Result<(), EngineError> {
+    pub(super) async fn apply_waiting(&self) -> Result<(), EngineError> {
         let waiting = std::mem::take(&mut *locked(&self.waiting));
         for entity in self.entities() {
             let candidates: Vec<Candidate> = waiting

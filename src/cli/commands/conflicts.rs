@@ -135,12 +135,10 @@ impl Action {
 
 fn told(memory: &Memory, conflict: &Conflict) -> ConflictReport {
     let value = |value: &Option<Value>| value.as_ref().map_or(serde_json::Value::Null, Value::to_json);
-    let known = memory.remembered.known.properties.get(&conflict.entity);
-    let property = conflict.property.as_ref().map(|id| {
-        known
-            .and_then(|known| known.iter().find(|(_, known)| *known == id))
-            .map_or_else(|| id.to_string(), |(name, _)| name.clone())
-    });
+    let property = conflict
+        .property
+        .as_ref()
+        .map(|id| memory.property_name(&conflict.entity, id));
     let status = match conflict.status {
         ConflictStatus::Open => "open",
         ConflictStatus::AutoResolved => "auto_resolved",

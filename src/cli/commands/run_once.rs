@@ -8,12 +8,14 @@ use futures_util::future::join_all;
 
 use crate::cli::context::{self, Selection};
 use crate::cli::error::with_causes;
+use crate::cli::progress::Board;
 use crate::cli::session::{self, Session};
 use crate::cli::view;
 use crate::cli::{Exit, Failure, Format, Global, Terminal};
 use crate::engine::Request;
 use crate::plan::file::SavedPlan;
 use crate::plan::schema_change::SchemaChange;
+use crate::ports::{Nobody, Watcher};
 use crate::project::Project;
 use crate::report::{self, Command, EntityReport, ErrorCode, Outcome, PlanReport, ProfileReport, RunReport};
 use crate::value::RecordKey;
@@ -88,14 +90,8 @@ impl Narrowing {
 
     /// Refuses names that no mapping has.
     pub(crate) fn check(&self, project: &Project) -> Result<(), Failure> {
-        let known = project.entities();
         for entity in &self.entities {
-            if !known.contains(entity) {
-                let names = || known.iter().map(String::as_str);
-                let hint = crate::diagnostic::did_you_mean(entity, names())
-                    .unwrap_or_else(|| format!("the entities are {}", crate::diagnostic::list(names())));
-                return Err(Failure::usage(format!("there is no entity `{entity}`")).hint(hint));
-            }
+            context::known_entity(project, entity)?;
         }
         Ok(())
     }
@@ -172,20 +168,33 @@ impl Work {
         if self.dry_run {
             return self.dry_run(&project, &names, terminal);
         }
+        let board = Board::new(terminal);
         let reports = context::block_on(async {
-            join_all(names.iter().map(|name| self.profile(&project, name, terminal))).await
+            let profiles = names.iter();
+            join_all(profiles.map(|name| self.profile(&project, name, terminal, &board))).await
         })?;
         finish(RunReport::of(self.command, reports), terminal)
     }
 
-    async fn profile(&self, project: &Project, name: &str, terminal: &Terminal) -> ProfileReport {
-        match self.open_and_run(project, name).await {
+    async fn profile(
+        &self,
+        project: &Project,
+        name: &str,
+        terminal: &Terminal,
+        board: &Board,
+    ) -> ProfileReport {
+        match self.open_and_run(project, name, &*board.watch(name)).await {
             Ok(report) => report,
             Err(failure) => failed(name, &failure, terminal),
         }
     }
 
-    async fn open_and_run(&self, project: &Project, name: &str) -> Result<ProfileReport, Failure> {
+    async fn open_and_run(
+        &self,
+        project: &Project,
+        name: &str,
+        watcher: &dyn Watcher,
+    ) -> Result<ProfileReport, Failure> {
         let session = Session::open(project, name).await?;
         let known = session.known().await?;
         // A plan is applied to what it was made for; a pull writes nothing in Notion.
@@ -199,10 +208,10 @@ impl Work {
         let run = match &self.saved {
             Some(saved) => {
                 engine
-                    .run_saved(&request, saved, &session.mappings_digest())
+                    .run_saved(&request, saved, &session.mappings_digest(), watcher)
                     .await
             }
-            None => engine.run(&request).await,
+            None => engine.run_watched(&request, watcher).await,
         };
         session.close().await;
         Ok(run.report)
@@ -314,15 +323,23 @@ impl Setup {
             };
             return work.dry_run(&project, &names, terminal);
         }
+        let board = Board::new(terminal);
         let reports = context::block_on(async {
-            join_all(names.iter().map(|name| self.profile(&project, name, terminal))).await
+            let profiles = names.iter();
+            join_all(profiles.map(|name| self.profile(&project, name, terminal, &board))).await
         })?;
         finish(RunReport::of(Command::Setup, reports), terminal)
     }
 
-    async fn profile(&self, project: &Project, name: &str, terminal: &Terminal) -> ProfileReport {
-        let say = |line: std::fmt::Arguments<'_>| terminal.say(line);
-        match self.open_and_run(project, name, say).await {
+    async fn profile(
+        &self,
+        project: &Project,
+        name: &str,
+        terminal: &Terminal,
+        board: &Board,
+    ) -> ProfileReport {
+        let say = |line: std::fmt::Arguments<'_>| board.say(line);
+        match self.open_and_run(project, name, say, &*board.watch(name)).await {
             Ok(report) => report,
             Err(failure) => failed(name, &failure, terminal),
         }
@@ -333,6 +350,7 @@ impl Setup {
         project: &Project,
         name: &str,
         say: impl Fn(std::fmt::Arguments<'_>),
+        watcher: &dyn Watcher,
     ) -> Result<ProfileReport, Failure> {
         let session = Session::open(project, name).await?;
         let started = session.now();
@@ -362,7 +380,7 @@ impl Setup {
             let schemas = made.into_iter().map(|made| (made.entity, made.schema)).collect();
             session
                 .engine(&known, &schemas)?
-                .run(&Request::all(Command::Setup))
+                .run_watched(&Request::all(Command::Setup), watcher)
                 .await
                 .report
         };
@@ -389,7 +407,7 @@ pub(crate) async fn whole_profile(
             skip_initial_sync: false,
             dry_run: false,
         };
-        return setup.open_and_run(project, name, |_| {}).await;
+        return setup.open_and_run(project, name, |_| {}, &Nobody).await;
     }
     let work = Work {
         command,
@@ -397,7 +415,7 @@ pub(crate) async fn whole_profile(
         dry_run: false,
         saved: None,
     };
-    work.open_and_run(project, name).await
+    work.open_and_run(project, name, &Nobody).await
 }
 
 /// The report of a profile that could not be worked on; the reason is said on standard error too.

@@ -8,7 +8,7 @@ use crate::cli::{Exit, Failure, Format, Global, Terminal, view};
 use crate::ports::Store as _;
 use crate::project::Project;
 use crate::reconcile::Phase;
-use crate::report::{EntityStatus, StatusReport};
+use crate::report::{EntityStatus, LeaseReport, StatusReport};
 
 /// Say how each entity stands: linked, pending, conflicts, errors, last run, lag. Asks Notion nothing.
 #[derive(Debug, Args)]
@@ -44,7 +44,8 @@ async fn status(project: &Project, name: &str) -> Result<StatusReport, Failure> 
     let store = &memory.store;
     let failed = |error: crate::ports::StoreError| session::store(&error);
     let runs = store.runs(1).await.map_err(failed)?;
-    let last_run = runs.first().map(|run| session::iso(run.started_at));
+    let last = runs.first();
+    let working = store.lease().await.map_err(failed)?;
     let mut entities = Vec::new();
     for mapping in &memory.mappings {
         let entity = &mapping.entity;
@@ -55,6 +56,10 @@ async fn status(project: &Project, name: &str) -> Result<StatusReport, Failure> 
             .into_iter()
             .chain(marks.pages_queried_at)
             .min();
+        // A run that finds nothing to do leaves no record, but it has looked.
+        let seen = marks.rows_captured_at.into_iter().chain(marks.pages_queried_at);
+        let last_run = seen.chain(last.map(|run| run.started_at)).max();
+        let unsettled = store.links_with_intents(entity).await.map_err(failed)?.len();
         entities.push(EntityStatus {
             entity: entity.clone(),
             data_source_id: memory
@@ -68,7 +73,8 @@ async fn status(project: &Project, name: &str) -> Result<StatusReport, Failure> 
             held: totals.by_phase.get(&Phase::Held).copied().unwrap_or(0),
             conflicts: totals.conflicts,
             errors: totals.troubled,
-            last_run: last_run.clone(),
+            unsettled: unsettled as u64,
+            last_run: last_run.map(session::iso),
             lag_seconds: looked.map(|at| (memory.now - at).as_seconds_f64().max(0.0)),
         });
     }
@@ -77,5 +83,10 @@ async fn status(project: &Project, name: &str) -> Result<StatusReport, Failure> 
         version: 1,
         profile: memory.profile.name,
         entities,
+        last_run: last.map(super::history::summary),
+        working: working.map(|(holder, until)| LeaseReport {
+            holder,
+            until: session::iso(until),
+        }),
     })
 }
