@@ -60,7 +60,9 @@ impl Work<'_> {
             .await?;
         let link = links.into_iter().next();
         let row = self.read_row(entity, key).await?;
-        if link.is_none() && matches!(row, RowSeen::Absent) && history.is_empty() {
+        // Whether a key that is not this profile's has a row is nobody's business here.
+        let is_ours = matches!(&row, RowSeen::Seen(row) if row.in_scope);
+        if link.is_none() && !is_ours && history.is_empty() {
             return Ok(None);
         }
         let page = match link.as_ref().and_then(|link| link.page.as_ref()) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::super::apply::Candidate;
 use super::super::observe::{PageSeen, RowSeen, Seen, decode};
 use super::super::reference::key_value;
 use super::super::run::Work;
@@ -159,6 +160,7 @@ impl Work<'_> {
             entity,
             link: &link,
             seen: &seen,
+            is_under_lease: self.fence.epoch >= 0,
             steps: Vec::new(),
             left: Vec::new(),
         };
@@ -167,6 +169,15 @@ impl Work<'_> {
             for side in [Side::Postgres, Side::Notion] {
                 found.values(record, side);
             }
+        }
+        if found.left.iter().any(|left| left.message == ALREADY) && found.steps.is_empty() {
+            plan.under_way.push(Candidate {
+                entity: Arc::clone(entity),
+                key: Some(link.key.clone()),
+                page: link.page.clone(),
+                read: None,
+                may_delete: false,
+            });
         }
         plan.steps.extend(found.steps);
         plan.left.extend(found.left);
@@ -203,6 +214,8 @@ struct Found<'a> {
     entity: &'a Arc<Entity>,
     link: &'a Link,
     seen: &'a Seen,
+    /// Whether what could be settled was settled before; else it is settled before anything is put back.
+    is_under_lease: bool,
     steps: Vec<Step>,
     left: Vec<Left>,
 }
@@ -529,8 +542,12 @@ impl Found<'_> {
         if let Some(way) = back {
             return refused(ErrorCode::NotUndoable, format!("the field goes to {way} instead"));
         }
-        let pending = |status| status == IntentStatus::Pending;
-        if side == Side::Notion && self.seen.intents.iter().any(|intent| pending(intent.status)) {
+        let is_open = self
+            .seen
+            .intents
+            .iter()
+            .any(|intent| intent.status == IntentStatus::Pending);
+        if side == Side::Notion && is_open && self.is_under_lease {
             let message = "the outcome of an earlier write to the page is not known yet";
             return refused(ErrorCode::OutcomeUnknown, message.to_owned());
         }

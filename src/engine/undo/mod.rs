@@ -60,6 +60,8 @@ impl Left {
 pub struct UndoPlan {
     entries: Vec<AuditEntry>,
     steps: Vec<Step>,
+    /// Records in which something is there already.
+    under_way: Vec<Candidate>,
     /// Entries that are left as they are.
     pub left: Vec<Left>,
     /// What is put back, in the order it is done.
@@ -265,7 +267,8 @@ impl super::run::Work<'_> {
                 .filter(|left| left.code.is_some() && !known(left)),
         );
         self.watcher.tell(Progress::Planned { records: steps.len() });
-        let mut together: Vec<Candidate> = Vec::new();
+        // What an undo that was killed had put back may still be on its way to the other side.
+        let mut together: Vec<Candidate> = present.under_way;
         let did = !steps.is_empty();
         for step in steps {
             match self.carry_out_step(&step).await? {
