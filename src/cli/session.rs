@@ -370,6 +370,18 @@ impl Session {
             .map_err(|error| set_up_failed(&error))
     }
 
+    /// The entities that work on some of them needs: those, and every other that was set up, for relations may lead there.
+    pub(crate) fn with_relations(&self, known: &Known, entities: &[String]) -> Vec<String> {
+        if entities.is_empty() {
+            return Vec::new();
+        }
+        let names = self.mappings.iter().map(|mapping| &mapping.entity);
+        names
+            .filter(|name| entities.contains(name) || known.data_sources.contains_key(*name))
+            .cloned()
+            .collect()
+    }
+
     fn wanted(&self, entities: &[String]) -> Vec<&Mapping> {
         self.mappings
             .iter()

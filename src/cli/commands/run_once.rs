@@ -199,9 +199,8 @@ impl Work {
         let known = session.known().await?;
         // A plan is applied to what it was made for; a pull writes nothing in Notion.
         let may_write = self.command != Command::Pull && self.saved.is_none();
-        let schemas = session
-            .schemas(&known, &self.narrowing.entities, may_write)
-            .await?;
+        let entities = session.with_relations(&known, &self.narrowing.entities);
+        let schemas = session.schemas(&known, &entities, may_write).await?;
         let known = session.known().await?;
         let engine = session.engine(&known, &schemas)?;
         let request = self.narrowing.request(self.command);
@@ -249,8 +248,11 @@ pub(crate) struct Planned {
 pub(crate) async fn plan(project: &Project, name: &str, request: &Request) -> Result<Planned, Failure> {
     let session = Session::look(project, name).await?;
     let known = session.known().await?;
-    let surveyed = session.survey(&known, &request.entities).await?;
-    let changes = view::schema_changes(&surveyed);
+    let is_asked = |entity: &String| request.entities.is_empty() || request.entities.contains(entity);
+    let entities = session.with_relations(&known, &request.entities);
+    let surveyed = session.survey(&known, &entities).await?;
+    let mut changes = view::schema_changes(&surveyed);
+    changes.retain(|change| is_asked(&change.entity));
     // What was set up is planned as the engine will see it; for the rest every row gets a page.
     let mut schemas = BTreeMap::new();
     let mut to_make = Vec::new();
@@ -265,7 +267,8 @@ pub(crate) async fn plan(project: &Project, name: &str, request: &Request) -> Re
                 }
                 schemas.insert(found.entity.clone(), schema);
             }
-            _ => to_make.push(found.entity.clone()),
+            _ if is_asked(&found.entity) => to_make.push(found.entity.clone()),
+            _ => {}
         }
     }
     let engine = session.engine(&known, &schemas)?;

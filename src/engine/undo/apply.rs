@@ -1,5 +1,7 @@
 //! Carries out one step of an undo: one transaction, or one journaled request.
 
+use std::collections::BTreeMap;
+
 use super::super::EngineError;
 use super::super::apply::Step as Ended;
 use super::super::fields::rejected;
@@ -27,8 +29,13 @@ impl Work<'_> {
         let entity = &step.entity;
         self.read_marks(entity).await?;
         let row = self.read_row(entity, &step.link.key).await?;
+        let needs_page = matches!(
+            step.what,
+            What::SetRow { .. } | What::SetProperties(_) | What::TrashPage
+        );
         let page = match &step.link.page {
-            Some(page) => self.engine.read_page(entity, page, Priority::Push).await?,
+            Some(page) if needs_page => self.engine.read_page(entity, page, Priority::Push).await?,
+            Some(_) => PageSeen::Presumed,
             None => PageSeen::None,
         };
         let link = self.link_now(step).await?;
@@ -121,8 +128,10 @@ impl Work<'_> {
             };
             vec![Record::Link(Box::new(next.clone())), Record::Audit(entry)]
         };
+        let write = seen.columns().and_then(|before| update(step, set, before));
+        let Some(write) = write else { return Ok(moved()) };
         let commit = Commit {
-            row: Some((update(step, set), Box::new(settle))),
+            row: Some((write, Box::new(settle))),
             records: Vec::new(),
         };
         let refused = self.committed(commit).await?;
@@ -184,16 +193,11 @@ impl Work<'_> {
             }
             records
         };
-        let is_still_so = puts.iter().all(|put| {
-            put.column
-                .as_ref()
-                .is_some_and(|column| before.get(column) == Some(&put.from))
-        });
-        if !is_still_so {
+        let Some(write) = update(step, puts, before) else {
             return Ok(moved());
-        }
+        };
         let commit = Commit {
-            row: Some((update(step, puts), Box::new(settle))),
+            row: Some((write, Box::new(settle))),
             records: Vec::new(),
         };
         let refused = self.committed(commit).await?;
@@ -352,19 +356,38 @@ fn back_in_life(mut link: Link, now: time::OffsetDateTime) -> Link {
     link
 }
 
-fn update(step: &Step, puts: &[PutBack]) -> RowWrite {
-    let change = |put: &PutBack, value: &Value| {
-        put.column.clone().map(|column| RowChange {
+/// The write that puts columns back, relying on what the row holds; `None` where that is not what was planned for.
+fn update(step: &Step, puts: &[PutBack], before: &BTreeMap<String, Value>) -> Option<RowWrite> {
+    let (mut set, mut expect) = (Vec::new(), Vec::new());
+    for put in puts {
+        let column = put.column.clone()?;
+        let held = before.get(&column)?;
+        let field = put
+            .property
+            .as_ref()
+            .and_then(|property| step.entity.field(property));
+        let value = match field {
+            Some(field) => field.codec.row_value(before).ok()?,
+            None => held.clone(),
+        };
+        if value != put.from {
+            return None;
+        }
+        expect.push(RowChange {
+            column: column.clone(),
+            value: held.clone(),
+        });
+        set.push(RowChange {
             column,
-            value: value.clone(),
-        })
-    };
-    RowWrite::Update {
+            value: put.to.clone(),
+        });
+    }
+    Some(RowWrite::Update {
         entity: step.entity.name.clone(),
         key: step.link.key.clone(),
-        set: puts.iter().filter_map(|put| change(put, &put.to)).collect(),
-        expect: puts.iter().filter_map(|put| change(put, &put.from)).collect(),
-    }
+        set,
+        expect,
+    })
 }
 
 /// What the end of a page's write means for the step.

@@ -81,7 +81,12 @@ impl Work<'_> {
             } else {
                 rank
             };
-            (step.what.rank(), rank)
+            // Rows keep the reverse order in which they went: one may refer to another of its own table.
+            let key = match step.what {
+                What::InsertRow(_) | What::DeleteRow => None,
+                _ => Some(step.link.key.clone()),
+            };
+            (step.what.rank(), rank, key)
         });
         plan.operations = plan.steps.iter().map(Step::operation).collect();
         Ok(plan)
@@ -144,8 +149,15 @@ impl Work<'_> {
             return Ok(());
         };
         let row = self.read_row(entity, &link.key).await?;
+        // Values of the row alone say nothing of the page, unless a box on it is ticked.
+        let needs_page = entity.opt_out.is_some()
+            || record
+                .entries
+                .iter()
+                .any(|entry| entry.side == Side::Notion || entry.property.is_none());
         let page = match &link.page {
-            Some(page) => self.engine.read_page(entity, page, Priority::Push).await?,
+            Some(page) if needs_page => self.engine.read_page(entity, page, Priority::Push).await?,
+            Some(_) => PageSeen::Presumed,
             None => PageSeen::None,
         };
         let seen = self.engine.seen(entity, Some(link.clone()), row, page).await?;
@@ -256,10 +268,12 @@ impl Found<'_> {
             &acts(Act::Updated),
             "it only put the engine's own properties right",
         );
+        let lost = |entry: &&&AuditEntry| matches!(entry.act, Act::Overruled | Act::Rejected);
+        let lost: Vec<&AuditEntry> = record.entries.iter().filter(lost).copied().collect();
         self.refuse(
-            &acts(Act::Rejected),
+            &lost,
             ErrorCode::NotUndoable,
-            "the edit was never written anywhere",
+            "nothing was written over the edit: it is on its own side still, or in the log alone",
         );
         match (deleted.is_empty(), restored.is_empty()) {
             (true, true) => false,

@@ -147,3 +147,24 @@ async fn a_page_that_we_wrote_last_is_nobodys_desk() {
     assert_eq!(report.entity("things")["deferred"], 0);
     assert_eq!(world.text(world.page("Things", "t1"), "Amount"), "43");
 }
+
+#[tokio::test]
+async fn a_rows_change_waits_for_a_busy_page_no_longer_than_three_minutes() {
+    let world = super::set_up().await;
+    tune(&world, "quiet_page: 0s", "quiet_page: 3m");
+    let page = world.page("Things", "t1");
+    world.edit(page, "Note", text("typing"));
+    world.sql("update things set amount = 44 where id = 't1'").await;
+    world.ok(&["sync"]);
+    assert_eq!(world.text(page, "Amount"), "1");
+    // It has waited since long ago, and somebody still types.
+    let waited = "update frames_sync.link l set body = jsonb_set(l.body::jsonb, \
+                  array['fields', f.key, 'changed_at', 'postgres', '0'], '2020')::json \
+                  from frames_sync.link k, jsonb_each(k.body::jsonb -> 'fields') f \
+                  where k.id = l.id and jsonb_typeof(f.value -> 'changed_at' -> 'postgres') = 'array'";
+    world.sql(waited).await;
+    world.edit(page, "Note", text("typing on"));
+    world.ok(&["sync"]);
+    assert_eq!(world.text(page, "Amount"), "44");
+    assert_eq!(world.text(page, "Note"), "typing on");
+}

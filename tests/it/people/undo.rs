@@ -451,3 +451,56 @@ async fn an_undo_that_is_killed_is_finished_by_the_next_one() {
     }
     assert_in_step(&world);
 }
+
+#[tokio::test]
+async fn an_edit_that_was_never_written_cannot_be_put_back() {
+    let world = set_up().await;
+    world.edit(world.page("Things", "t2"), "Note", text("typed for cal"));
+    world.sql("update things set org = 'tex' where id = 't2'").await;
+    world.ok(&["sync"]);
+    let rejected = entry(&world, |entry| of(entry, "act") == "rejected");
+    assert_eq!(of(&rejected, "from"), "typed for cal");
+    let report = world.run(&["undo", of(&rejected, "id"), "--yes"]);
+    assert_eq!(
+        (report.code, of(&report.json["left"][0], "code")),
+        (1, "not_undoable")
+    );
+    assert_eq!(
+        world.scalar("select note from things where id = 't2'").await,
+        None,
+        "another tenant's row is not written"
+    );
+}
+
+#[tokio::test]
+async fn a_padded_column_is_put_back_too() {
+    let world = World::with(
+        "create table things (id text primary key, name text not null, org text, code char(6));
+         insert into things values ('t1', 'One', 'cal', 'ab');",
+        &[(
+            "things",
+            "version: 1
+entity: things
+table: public.things
+key: id
+scope: { org: \"{{ vars.org }}\" }
+notion: { title: Things }
+properties:
+  Name: { type: title, column: name }
+  Code: { type: rich_text, column: code }
+",
+        )],
+    )
+    .await;
+    world.ok(&["setup"]);
+    let page = world.page("Things", "t1");
+    world.edit(page, "Code", text("cd"));
+    world.ok(&["sync"]);
+    undo(&world, of(&updated(&world, "postgres", "Code"), "id"));
+    assert_eq!(
+        world.scalar("select trim(code) from things").await.as_deref(),
+        Some("ab")
+    );
+    assert_eq!(world.text(page, "Code"), "ab");
+    assert_in_step(&world);
+}

@@ -50,11 +50,8 @@ impl Walk {
     fn run_slowly(&mut self, arguments: &[&str]) -> Option<i32> {
         let seen = terminal::run(&self.world.project, arguments, "");
         let plain = without_escapes(&seen.screen);
-        let is_half_done = |line: &str| is_bar(line) && line.contains("[==") && line.contains(" left, teams");
-        assert!(
-            plain.split(['\n', '\r']).any(is_half_done),
-            "no progress: {plain}"
-        );
+        let is_drawn = |line: &str| is_bar(line) && line.contains("/8 records, ") && line.contains(" left");
+        assert!(plain.split(['\n', '\r']).any(is_drawn), "no progress: {plain}");
         let bar = "cal [==========>             ] n/8 records, n/s, n left, teams";
         let screen = self
             .shown(&seen.screen)
