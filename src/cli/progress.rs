@@ -7,6 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::Terminal;
+use crate::plan::Plan;
 use crate::ports::{Progress, Watcher};
 
 /// Between two lines about one run, where there is no terminal to draw on.
@@ -33,6 +34,19 @@ impl Board {
             // A terminal that went away hears nothing.
             Some(bars) => drop(bars.println(line.to_string())),
             None => self.terminal.say(line),
+        }
+    }
+
+    /// Says what was decided about each record, to those who asked for more. Values are not shown.
+    pub(crate) fn decided(&self, profile: &str, plan: &Plan) {
+        for operation in plan.operations.iter().filter(|_| self.terminal.is_verbose()) {
+            self.say(format_args!(
+                "{profile}: {} {}: {} ({})",
+                operation.entity,
+                operation.name(),
+                operation.kind.name().replace('_', " "),
+                operation.reason
+            ));
         }
     }
 

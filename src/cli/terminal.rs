@@ -125,6 +125,11 @@ impl Terminal {
         std::io::stderr().is_terminal() && !self.quiet && self.log_format == LogFormat::Text
     }
 
+    /// Whether the user asked for more than results.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose > 0
+    }
+
     /// Asks a person for a yes; `None` where nobody can be asked.
     pub fn ask(&self, question: impl Display) -> Option<bool> {
         if !self.is_interactive() || !std::io::stdin().is_terminal() {

@@ -12,7 +12,7 @@ use crate::cli::progress::Board;
 use crate::cli::session::{self, Session};
 use crate::cli::view;
 use crate::cli::{Exit, Failure, Format, Global, Terminal};
-use crate::engine::Request;
+use crate::engine::{Request, Run};
 use crate::plan::file::SavedPlan;
 use crate::plan::schema_change::SchemaChange;
 use crate::ports::{Nobody, Watcher};
@@ -184,7 +184,10 @@ impl Work {
         board: &Board,
     ) -> ProfileReport {
         match self.open_and_run(project, name, &*board.watch(name)).await {
-            Ok(report) => report,
+            Ok(run) => {
+                board.decided(name, &run.plan);
+                run.report
+            }
             Err(failure) => failed(name, &failure, terminal),
         }
     }
@@ -194,7 +197,7 @@ impl Work {
         project: &Project,
         name: &str,
         watcher: &dyn Watcher,
-    ) -> Result<ProfileReport, Failure> {
+    ) -> Result<Run, Failure> {
         let session = Session::open(project, name).await?;
         let known = session.known().await?;
         // A plan is applied to what it was made for; a pull writes nothing in Notion.
@@ -213,7 +216,7 @@ impl Work {
             None => engine.run_watched(&request, watcher).await,
         };
         session.close().await;
-        Ok(run.report)
+        Ok(run)
     }
 
     fn dry_run(&self, project: &Project, names: &[String], terminal: &Terminal) -> Result<Exit, Failure> {
@@ -418,7 +421,8 @@ pub(crate) async fn whole_profile(
         dry_run: false,
         saved: None,
     };
-    work.open_and_run(project, name, &Nobody).await
+    let run = work.open_and_run(project, name, &Nobody).await?;
+    Ok(run.report)
 }
 
 /// The report of a profile that could not be worked on; the reason is said on standard error too.

@@ -51,3 +51,19 @@ async fn quiet_is_quiet() {
     let ran = world.project.run(&["sync", "-q"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
 }
+
+#[tokio::test]
+async fn those_who_ask_for_more_hear_each_decision_and_no_value() {
+    let world = edited().await;
+    world
+        .sql("update things set note = 'SENTINEL' where id = 't2'")
+        .await;
+    let ran = world.project.run(&["sync", "-v"]);
+    for wanted in [
+        "cal: things t1: update page (only Postgres changed)",
+        "cal: things t2: update page (only Postgres changed)",
+    ] {
+        assert!(ran.stderr.contains(wanted), "{wanted}: {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("SENTINEL"), "{}", ran.stderr);
+}

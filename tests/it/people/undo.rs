@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use frames_sync::simulator::{Applied, Effect, Fault, Trigger};
 use serde_json::{Value as Json, json};
 
 use super::{entry, history, of, set_up, tune, with};
@@ -503,4 +504,61 @@ properties:
     );
     assert_eq!(world.text(page, "Code"), "ab");
     assert_in_step(&world);
+}
+
+#[tokio::test]
+async fn an_undo_whose_answer_is_lost_is_told_and_settled_by_looking() {
+    for applied in [Applied::Yes, Applied::No] {
+        let world = set_up().await;
+        let page = world.page("Things", "t1");
+        world
+            .sql("update things set note = 'second' where id = 't1'")
+            .await;
+        world.ok(&["sync"]);
+        let pushed = updated(&world, "notion", "Note");
+        world.simulator.fault(Fault {
+            when: Trigger {
+                endpoint: Some(PATCH.to_owned()),
+                nth: Some(1),
+                ..Trigger::default()
+            },
+            effect: Effect::Dropped { applied },
+            times: None,
+        });
+        let report = world.run(&["undo", of(&pushed, "id"), "--yes"]);
+        assert_eq!(
+            (report.code, of(&report.json["left"][0], "code")),
+            (1, "outcome_unknown")
+        );
+        world.ok(&["sync"]);
+        if applied == Applied::Yes {
+            // It had arrived, and is a person's edit: it travels, and the log has it.
+            assert_eq!(note(&world).await.as_deref(), Some("a note"));
+            let undone = entry(&world, |entry| of(entry, "reason") == "a person asked to undo it");
+            assert_eq!((of(&undone, "from"), of(&undone, "to")), ("second", "a note"));
+        } else {
+            assert_eq!(note(&world).await.as_deref(), Some("second"));
+            undo(&world, of(&pushed, "id"));
+            assert_eq!(note(&world).await.as_deref(), Some("a note"));
+        }
+        assert_eq!(world.text(page, "Note"), "a note");
+        assert_in_step(&world);
+    }
+}
+
+#[tokio::test]
+async fn somebody_elses_lease_is_respected() {
+    let world = set_up().await;
+    world.edit(world.page("Things", "t1"), "Note", text("typed"));
+    world.ok(&["sync"]);
+    let pulled = updated(&world, "postgres", "Note");
+    world
+        .sql("update frames_sync.lease set holder = 'another-machine', expires_at = now() + interval '1 minute'")
+        .await;
+    let report = world.run(&["undo", of(&pulled, "id"), "--yes"]);
+    assert_eq!(
+        (report.code, of(&report.json["run"]["failure"], "code")),
+        (3, "profile_busy")
+    );
+    assert_eq!(note(&world).await.as_deref(), Some("typed"));
 }
