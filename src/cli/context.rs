@@ -96,6 +96,18 @@ pub(crate) fn select(
     }
 }
 
+/// Refuses an entity that no mapping has.
+pub(crate) fn known_entity(project: &Project, entity: &str) -> Result<(), Failure> {
+    let known = project.entities();
+    if known.iter().any(|known| known == entity) {
+        return Ok(());
+    }
+    let names = || known.iter().map(String::as_str);
+    let hint = diagnostic::did_you_mean(entity, names())
+        .unwrap_or_else(|| format!("the entities are {}", diagnostic::list(names())));
+    Err(Failure::usage(format!("there is no entity `{entity}`")).hint(hint))
+}
+
 /// The project of a command that cannot do without one.
 pub(crate) fn open_project(global: &Global) -> Result<Project, Failure> {
     let working_folder = working_folder()?;

@@ -11,25 +11,26 @@ use uuid::Uuid;
 use super::error::with_causes;
 use super::session::{self, Memory};
 use super::{Exit, Failure};
-use crate::journal::{AuditEntry, Conflict, ConflictStatus, Kept};
+use crate::journal::{Conflict, ConflictStatus};
 use crate::mapping::Mapping;
 use crate::ports::{AuditFilter, BoxFuture, ConflictTally, RunRecord, Store as _, StoreError};
 use crate::postgres::{ConnectOptions, connect};
 use crate::project::{Profile, Project};
 use crate::reconcile::{Phase, Side};
 use crate::report::{
-    ConflictReport, ConflictsReport, EntityStatus, ErrorCode, HistoryEntry, HistoryReport, RecordError,
-    StatusReport, VERSION,
+    ConflictReport, ConflictsReport, EntityStatus, ErrorCode, HistoryEntry, HistoryReport, LeaseReport,
+    RecordError, RunSummary, StatusReport, VERSION,
 };
 use crate::server::{self, Choice, MemoryError, Subscription, Troubled};
-use crate::value::{PropertyId, Value};
+use crate::value::Value;
 
 impl Memory {
     /// How each entity stands.
     pub(crate) async fn status(&self) -> Result<StatusReport, Failure> {
         let failed = |error: StoreError| session::store(&error);
         let runs = self.store.runs(1).await.map_err(failed)?;
-        let last_run = runs.first().map(|run| session::iso(run.started_at));
+        let last = runs.first();
+        let working = self.store.lease().await.map_err(failed)?;
         let mut entities = Vec::new();
         for mapping in &self.mappings {
             let entity = &mapping.entity;
@@ -40,6 +41,10 @@ impl Memory {
                 .into_iter()
                 .chain(marks.pages_queried_at)
                 .min();
+            // A run that finds nothing to do leaves no record, but it has looked.
+            let seen = marks.rows_captured_at.into_iter().chain(marks.pages_queried_at);
+            let last_run = seen.chain(last.map(|run| run.started_at)).max();
+            let unsettled = self.store.links_with_intents(entity).await.map_err(failed)?.len();
             entities.push(EntityStatus {
                 entity: entity.clone(),
                 data_source_id: self
@@ -53,7 +58,8 @@ impl Memory {
                 held: totals.by_phase.get(&Phase::Held).copied().unwrap_or(0),
                 conflicts: totals.conflicts,
                 errors: totals.troubled,
-                last_run: last_run.clone(),
+                unsettled: unsettled as u64,
+                last_run: last_run.map(session::iso),
                 lag_seconds: looked.map(|at| (self.now - at).as_seconds_f64().max(0.0)),
             });
         }
@@ -61,6 +67,11 @@ impl Memory {
             version: VERSION,
             profile: self.profile.name.clone(),
             entities,
+            last_run: last.map(summary),
+            working: working.map(|(holder, until)| LeaseReport {
+                holder,
+                until: session::iso(until),
+            }),
         })
     }
 
@@ -134,14 +145,6 @@ impl Memory {
         }
     }
 
-    /// The name that a property had when it was last looked at; its id where it is unknown.
-    fn property_name(&self, entity: &str, id: &PropertyId) -> String {
-        let known = self.remembered.known.properties.get(entity);
-        known
-            .and_then(|known| known.iter().find(|(_, known)| *known == id))
-            .map_or_else(|| id.to_string(), |(name, _)| name.clone())
-    }
-
     async fn troubled(&self, limit: usize) -> Result<Vec<Troubled>, Failure> {
         let mut troubled = Vec::new();
         for mapping in &self.mappings {
@@ -169,61 +172,43 @@ impl Memory {
         Ok(troubled)
     }
 
-    async fn latest(&self, limit: u32) -> Result<HistoryReport, Failure> {
-        let filter = AuditFilter {
-            limit,
-            ..AuditFilter::default()
+    /// Entries of the audit log, and the run that the filter names.
+    pub(crate) async fn history(&self, filter: &AuditFilter) -> Result<HistoryReport, Failure> {
+        let failed = |error: StoreError| session::store(&error);
+        let entries = self.store.audit(filter).await.map_err(failed)?;
+        let run = match filter.run {
+            Some(id) => self.store.run(id).await.map_err(failed)?,
+            None => None,
         };
-        let entries = self.store.audit(&filter).await;
-        let entries = entries.map_err(|error| session::store(&error))?;
         Ok(HistoryReport {
             version: VERSION,
             profile: self.profile.name.clone(),
-            entries: entries.iter().map(|entry| self.entry(entry)).collect(),
+            entries: entries
+                .iter()
+                .map(|entry| HistoryEntry::of(entry, |id| self.property_name(&entry.entity, id)))
+                .collect(),
+            run: run.as_ref().map(summary),
         })
     }
+}
 
-    fn entry(&self, entry: &AuditEntry) -> HistoryEntry {
-        let kept = |kept: &Option<Kept>| match kept {
-            None => serde_json::Value::Null,
-            Some(Kept::Value(value)) => value.to_json(),
-            Some(Kept::Record(values)) => values
-                .iter()
-                .map(|(name, value)| {
-                    let name = self.property_name(&entry.entity, &PropertyId(name.clone()));
-                    (name, value.to_json())
-                })
-                .collect::<serde_json::Map<_, _>>()
-                .into(),
-        };
-        HistoryEntry {
-            id: entry.id.to_string(),
-            run_id: entry.run.to_string(),
-            entity: entry.entity.clone(),
-            key: entry.key.as_ref().map(ToString::to_string),
-            page_id: entry.page.as_ref().map(ToString::to_string),
-            property: entry
-                .property
-                .as_ref()
-                .map(|id| self.property_name(&entry.entity, id)),
-            side: name_of(&entry.side),
-            act: name_of(&entry.act),
-            from: kept(&entry.old),
-            to: kept(&entry.new),
-            reason: entry.cause.text().to_owned(),
-            at: session::iso(entry.at),
-        }
+/// A run as reports tell of it.
+fn summary(run: &RunRecord) -> RunSummary {
+    RunSummary {
+        run_id: run.id.to_string(),
+        command: run.command.clone(),
+        started_at: session::iso(run.started_at),
+        finished_at: run.finished_at.map(session::iso),
+        // A report of a later version may not be readable, and its run is told all the same.
+        report: run
+            .report
+            .clone()
+            .and_then(|report| serde_json::from_value(report).ok()),
     }
 }
 
 fn shown(value: Option<&Value>) -> serde_json::Value {
     value.map_or(serde_json::Value::Null, Value::to_json)
-}
-
-/// The name that serde gives a variant without fields.
-fn name_of(variant: &impl serde::Serialize) -> String {
-    let name = serde_json::to_value(variant).unwrap_or_default();
-    name.as_str().unwrap_or_default().to_owned()
 }
 
 /// A profile's memory for as long as a process lives: connected once, read anew at every question.
@@ -355,7 +340,14 @@ impl server::Memory for ProfileMemory {
     }
 
     fn history(&self, limit: u32) -> BoxFuture<'_, Result<HistoryReport, MemoryError>> {
-        ask!(self, |memory| memory.latest(limit))
+        Box::pin(async move {
+            let filter = AuditFilter {
+                limit,
+                ..AuditFilter::default()
+            };
+            let memory = self.open().await?;
+            memory.history(&filter).await.map_err(failed)
+        })
     }
 
     fn conflicts_of_a_day(&self) -> BoxFuture<'_, Result<Vec<ConflictTally>, MemoryError>> {

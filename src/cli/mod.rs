@@ -11,6 +11,7 @@ pub mod kept;
 mod live;
 mod logging;
 mod memory;
+mod progress;
 mod session;
 mod terminal;
 mod view;
@@ -116,6 +117,8 @@ pub enum Command {
     Doctor(commands::doctor::Doctor),
     /// Say what `setup` and `sync` would do, with the reason for each change; write nothing.
     Plan(commands::plan::Plan),
+    /// Say of each field what both sides held and hold, who changed what when, and what a sync would do, and why.
+    Explain(commands::explain::Explain),
     /// Create or adopt the databases in Notion, and push for the first time.
     Setup(commands::run_once::Setup),
     /// Bring both sides in step.
@@ -134,6 +137,10 @@ pub enum Command {
     Status(commands::status::Status),
     /// List, show and settle what waits for a person.
     Conflicts(commands::conflicts::Conflicts),
+    /// Show the audit log: what was written where, when and why.
+    History(commands::history::History),
+    /// Put back what an entry of the audit log, or a whole run, overwrote or deleted.
+    Undo(commands::undo::Undo),
     /// Let a plan that a guard stopped run once.
     Approve(commands::approve::Approve),
     /// Print a JSON Schema.
@@ -195,6 +202,9 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<Exit, Failure> {
         Command::Validate(command) => command.run(&cli.global, terminal),
         Command::Doctor(command) => command.run(&cli.global, terminal),
         Command::Plan(command) => command.run(&cli.global, terminal),
+        Command::Explain(command) => command.run(&cli.global, terminal),
+        Command::History(command) => command.run(&cli.global, terminal),
+        Command::Undo(command) => command.run(&cli.global, terminal),
         Command::Setup(command) => command.run(&cli.global, terminal),
         Command::Sync(command) => command.run(&cli.global, terminal),
         Command::Push(command) => command.run(report::Command::Push, &cli.global, terminal),

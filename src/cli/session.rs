@@ -27,6 +27,7 @@ use crate::postgres::{ConnectOptions, NoteListener, PostgresError, connect, intr
 use crate::postgres::{EntityTable, ProfileDatabase, migrate_state, state_version};
 use crate::project::{Profile, Project, Secrets};
 use crate::reconcile::Reason;
+pub(crate) use crate::report::iso;
 use crate::report::{Command, ErrorCode};
 use crate::schema::data_source::{PropertyConfig, PropertySchema};
 use crate::schema::{DataSourceSchema, PropertyType, TableName, TableSchema};
@@ -206,6 +207,14 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// A property's name, as it was when the profile was last set up.
+    pub(crate) fn property_name(&self, entity: &str, id: &PropertyId) -> String {
+        let known = self.remembered.known.properties.get(entity);
+        known
+            .and_then(|known| known.iter().find(|(_, known)| *known == id))
+            .map_or_else(|| id.to_string(), |(name, _)| name.clone())
+    }
+
     /// Opens what earlier runs left; refuses where none has.
     pub(crate) async fn open(project: &Project, name: &str) -> Result<Self, Failure> {
         let (profile, mappings) = prepare(project, name)?;
@@ -242,12 +251,6 @@ impl Memory {
             now,
         })
     }
-}
-
-/// An instant as reports print it: ISO 8601 in UTC, to the second.
-pub(crate) fn iso(at: OffsetDateTime) -> String {
-    // Instants of the database are far from the limits of either type.
-    jiff::Timestamp::from_second(at.unix_timestamp()).map_or_else(|_| at.to_string(), |at| at.to_string())
 }
 
 /// A failure of a profile's memory.
@@ -541,6 +544,18 @@ impl Session {
             }
         }
         self.write_pins(pins).await
+    }
+
+    /// The entities that work on some of them needs: those, and every other that was set up, for relations may lead there.
+    pub(crate) fn with_relations(&self, known: &Known, entities: &[String]) -> Vec<String> {
+        if entities.is_empty() {
+            return Vec::new();
+        }
+        let names = self.mappings.iter().map(|mapping| &mapping.entity);
+        names
+            .filter(|name| entities.contains(name) || known.data_sources.contains_key(*name))
+            .cloned()
+            .collect()
     }
 
     fn wanted(&self, entities: &[String]) -> Vec<&Mapping> {

@@ -74,6 +74,22 @@ impl Terminal {
         }
     }
 
+    /// Says how far something is; a program that reads the talk gets the numbers too.
+    pub fn say_how_far(&self, line: impl Display, numbers: &serde_json::Value) {
+        if self.quiet {
+            return;
+        }
+        match self.log_format {
+            LogFormat::Json => {
+                let line = serde_json::json!({
+                    "level": "info", "message": line.to_string(), "progress": numbers,
+                });
+                let _ = writeln!(std::io::stderr().lock(), "{line}");
+            }
+            LogFormat::Text => self.talk("info", &line),
+        }
+    }
+
     /// Says something to those who asked for more.
     pub fn detail(&self, line: impl Display) {
         if self.verbose > 0 {
@@ -107,6 +123,25 @@ impl Terminal {
     /// Whether a person looks at standard error.
     pub fn is_interactive(&self) -> bool {
         std::io::stderr().is_terminal() && !self.quiet && self.log_format == LogFormat::Text
+    }
+
+    /// Whether the user asked for more than results.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose > 0
+    }
+
+    /// Asks a person for a yes; `None` where nobody can be asked.
+    pub fn ask(&self, question: impl Display) -> Option<bool> {
+        if !self.is_interactive() || !std::io::stdin().is_terminal() {
+            return None;
+        }
+        let mut stream = AutoStream::new(std::io::stderr().lock(), self.color);
+        let _ = write!(stream, "{question} [y/N] ").and_then(|()| stream.flush());
+        drop(stream);
+        let mut answer = String::new();
+        // A terminal that goes away says no.
+        let _ = std::io::stdin().read_line(&mut answer);
+        Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
     fn talk(&self, level: &str, line: &impl Display) {

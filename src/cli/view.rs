@@ -1,5 +1,9 @@
 //! Reports as people read them.
 
+mod explain;
+mod history;
+mod undo;
+
 use std::fmt::Write as _;
 
 use serde_json::Value as Json;
@@ -8,9 +12,13 @@ use crate::notion::Usage;
 use crate::notion::setup::Surveyed;
 use crate::plan::schema_change::SchemaChange;
 use crate::report::{
-    ConflictsReport, NotionUsage, Outcome, PlanReport, ProfileReport, RunReport, SchemaChangeReport,
-    SchemaDifference, StatusReport,
+    ConflictsReport, NotionUsage, OperationReport, Outcome, PlanReport, ProfileReport, RunReport,
+    SchemaChangeReport, SchemaDifference, StatusReport,
 };
+
+pub(crate) use explain::explain;
+pub(crate) use history::history;
+pub(crate) use undo::undo;
 
 /// A client's counters as reports carry them, since an earlier reading.
 pub(crate) fn usage(now: &Usage, before: &Usage) -> NotionUsage {
@@ -112,7 +120,33 @@ pub(crate) fn status(report: &StatusReport) -> String {
                 .map_or_else(|| "never looked".to_owned(), |lag| format!("{lag:.0} s")),
         ]);
     }
-    format!("profile {}\n{table}\n", report.profile)
+    let mut out = format!("profile {}\n", report.profile);
+    for line in table.to_string().lines() {
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    match &report.last_run {
+        Some(run) => {
+            let ended = match &run.report {
+                Some(report) => outcome(report.outcome),
+                None => "killed, or still going on",
+            };
+            let _ = writeln!(out, "  last work: {} at {}, {ended}", run.command, run.started_at);
+            let failure = run.report.as_ref().and_then(|report| report.failure.as_ref());
+            if let Some(failure) = failure {
+                let _ = writeln!(out, "  stopped: {} [{}]", failure.message, failure.code);
+                let _ = writeln!(out, "    next: {}", failure.code.next_step());
+            }
+        }
+        None => out.push_str("  no run had anything to do yet\n"),
+    }
+    if let Some(lease) = &report.working {
+        let _ = writeln!(
+            out,
+            "  `{}` works on it, until {} unless it renews",
+            lease.holder, lease.until
+        );
+    }
+    out
 }
 
 /// Conflicts with both values.
@@ -189,6 +223,7 @@ fn one_run(report: &ProfileReport) -> String {
     }
     if let Some(failure) = &report.failure {
         let _ = writeln!(out, "  stopped: {} [{}]", failure.message, failure.code.code());
+        let _ = writeln!(out, "    next: {}", failure.code.next_step());
     }
     for entity in &report.entities {
         for error in &entity.errors {
@@ -205,6 +240,7 @@ fn one_run(report: &ProfileReport) -> String {
                 error.message,
                 error.code.code()
             );
+            let _ = writeln!(out, "    next: {}", error.code.next_step());
         }
         for refusal in &entity.refusals {
             let _ = writeln!(
@@ -252,31 +288,8 @@ pub(crate) fn plan(plan: &PlanReport) -> String {
     for difference in &plan.schema_differences {
         let _ = writeln!(out, "  left alone: {}: {}", difference.entity, difference.message);
     }
-    for operation in &plan.operations {
-        let sign = match operation.kind.as_str() {
-            "create_page" | "insert_row" => '+',
-            "trash_page" | "trash_stray" | "delete_row" => '-',
-            "open_conflict" | "set_aside" | "mark_page" => '!',
-            _ => '~',
-        };
-        let _ = writeln!(
-            out,
-            "  {sign} {} {}: {} ({})",
-            operation.entity,
-            operation.key,
-            operation.kind.replace('_', " "),
-            operation.reason
-        );
-        for field in &operation.fields {
-            let _ = writeln!(
-                out,
-                "      {}: {} -> {} ({})",
-                field.property,
-                brief(&field.from),
-                brief(&field.to),
-                field.reason
-            );
-        }
+    for planned in &plan.operations {
+        out.push_str(&operation(planned));
     }
     for refusal in &plan.refusals {
         let _ = writeln!(
@@ -301,6 +314,34 @@ pub(crate) fn plan(plan: &PlanReport) -> String {
             plan.operations.len(),
             plan.requests,
             plan.minutes
+        );
+    }
+    out
+}
+
+/// One operation of a plan, with its fields.
+fn operation(operation: &OperationReport) -> String {
+    let sign = match operation.kind.as_str() {
+        "create_page" | "insert_row" => '+',
+        "trash_page" | "trash_stray" | "delete_row" => '-',
+        "open_conflict" | "set_aside" | "mark_page" => '!',
+        _ => '~',
+    };
+    let mut out = format!(
+        "  {sign} {} {}: {} ({})\n",
+        operation.entity,
+        operation.key,
+        operation.kind.replace('_', " "),
+        operation.reason
+    );
+    for field in &operation.fields {
+        let _ = writeln!(
+            out,
+            "      {}: {} -> {} ({})",
+            field.property,
+            brief(&field.from),
+            brief(&field.to),
+            field.reason
         );
     }
     out

@@ -11,7 +11,7 @@ use super::{EngineError, Entity};
 use crate::journal::{IntentKind, IntentStatus, Outcome};
 use crate::plan::OperationKind;
 use crate::ports::{Link, Page, PageParent, Priority, PropertyRead, Retry, StoreError};
-use crate::reconcile::{Decision, Label, Phase, PresenceAction, decide};
+use crate::reconcile::{Decision, Label, Observation, Phase, PresenceAction, decide};
 use crate::report::ErrorCode;
 use crate::value::{PageId, RecordKey, Value};
 
@@ -163,6 +163,11 @@ impl Work<'_> {
 
     /// Asks the decision core.
     pub(super) fn decide(&self, entity: &Entity, seen: &Seen) -> Decision {
+        decide(&self.observed(entity, seen))
+    }
+
+    /// What was seen, as the decision core takes it.
+    pub(super) fn observed(&self, entity: &Entity, seen: &Seen) -> Observation {
         let marks = self.marks_of(&entity.name);
         let key = match (&seen.link, &seen.row) {
             (Some(link), _) => Some(&link.key),
@@ -179,7 +184,7 @@ impl Work<'_> {
             offset: self.engine.clock.notion_offset(),
             bot: &self.bot,
         };
-        decide(&observation(entity, seen, &setting))
+        observation(entity, seen, &setting)
     }
 
     async fn carry_out(

@@ -15,12 +15,14 @@ use super::codec::{BoundCodec, row_json};
 use super::entity::{Entity, EntityField, NewRow, Reference};
 use crate::codec::{self, EmptyMeans, FieldSpec, OnUnknown};
 use crate::mapping::{
-    Assigned, Assignment, Direction, Empty, Field, Mapping, OnPageCreate, PropertyKind, Source, UnknownOption,
+    Assigned, Assignment, Direction, Empty, Field, Mapping, OnPageCreate, OnPageTrash, PropertyKind, Source,
+    UnknownOption,
 };
 use crate::plan::option_names::OptionNames;
 use crate::ports::{Clock, Rng};
 use crate::reconcile::{EntityPolicy, Fault, FieldError};
 use crate::schema::data_source::{PropertyConfig, PropertySchema};
+use crate::schema::table::{Column, Generated};
 use crate::schema::{DataSourceSchema, PgType, PropertyType, TableSchema};
 use crate::template::{Ambient, Template};
 use crate::value::{Choice, PropertyId, Value};
@@ -224,6 +226,22 @@ pub fn row_columns(mapping: &Mapping, table: &TableSchema) -> Vec<String> {
         }
     }
     names.extend(mapping.fields.iter().filter_map(Field::column).map(str::to_owned));
+    // What the engine may delete it keeps whole, as far as it may be read, so that it can be put back.
+    let is_readable = |column: &&Column| column.privileges.select && column.generated != Generated::Stored;
+    match mapping.presence.on_page_trash {
+        OnPageTrash::HardDelete => {
+            let columns = table.columns.iter().filter(is_readable);
+            names.extend(columns.map(|column| column.name.clone()));
+        }
+        OnPageTrash::SoftDelete => {
+            let marks = mapping.soft_delete.iter();
+            let columns = marks
+                .filter_map(|mark| table.column(&mark.column))
+                .filter(is_readable);
+            names.extend(columns.map(|column| column.name.clone()));
+        }
+        OnPageTrash::Hold | OnPageTrash::RestorePage => {}
+    }
     names.sort_unstable();
     names.dedup();
     names

@@ -313,15 +313,17 @@ impl Work<'_> {
                 }
             })
         };
+        let is_ticked = entity.opt_out.as_ref().is_some_and(|property| {
+            page.properties.get(property) == Some(&PropertyRead::Whole(Value::Bool(true)))
+        });
         match link.phase {
             Phase::Linked if is_frozen(link) => false,
-            Phase::Linked if opted_out => link.page_edited_at != Some(page.last_edited_time) || fields(),
+            // Left alone until it is unticked, which may be within the minute of the last edit that was seen.
+            Phase::Linked if opted_out => !is_ticked,
             Phase::Linked => {
                 fields()
                     || label_text(entity, page) != link.key.to_string()
-                    || entity.opt_out.as_ref().is_some_and(|property| {
-                        page.properties.get(property) == Some(&PropertyRead::Whole(Value::Bool(true)))
-                    })
+                    || is_ticked
                     || link.status.as_ref().is_some_and(|status| {
                         matches!(
                             page.properties.get(&entity.sync_status),

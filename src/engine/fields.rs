@@ -187,6 +187,7 @@ impl Work<'_> {
             if let FieldAction::Rebase(bases) = &field.action {
                 state.bases = Some(bases.clone());
                 state.force_push = field.reason == Reason::OwnLateWrite;
+                state.put_back = None;
                 state.changed_at = Sides::default();
             }
             remember_past(state, held, now, lag);

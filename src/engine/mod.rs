@@ -21,11 +21,13 @@ use crate::value::{PageId, RecordKey};
 
 mod apply;
 mod attend;
+mod begin;
 mod bind;
 mod capture;
 mod codec;
 mod create;
 mod entity;
+mod explain;
 mod fields;
 mod observe;
 mod presence;
@@ -38,12 +40,14 @@ mod rename;
 mod run;
 mod tally;
 mod trouble;
+mod undo;
 
 pub use attend::Attendant;
+pub use begin::Run;
 pub use bind::{BindError, Binding, bind, row_columns};
 pub use codec::BoundCodec;
 pub use entity::{Entity, EntityField, FieldCodec, NewRow, Reference};
-pub use run::Run;
+pub use undo::{Left, UndoPlan};
 
 /// The timings of the semantics page; zero means that Notion is trusted there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

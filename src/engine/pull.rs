@@ -188,6 +188,7 @@ impl Work<'_> {
                     )
                     .is_ok_and(|encoded| shows(&page_value, &field.codec.canonical_page(encoded)));
                 state.force_push = !agrees;
+                state.put_back = None;
                 state.echoes = if page.last_edited_by == self.bot {
                     state.echoes.saturating_add(1)
                 } else {

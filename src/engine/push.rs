@@ -224,6 +224,7 @@ impl Work<'_> {
                 .map(|bases| bases.page.clone())
                 .or_else(|| sent.replaces.clone());
             if let Some(row) = &sent.from_row {
+                state.put_back = None;
                 state.bases = Some(Bases {
                     row: row.clone(),
                     page: read,

@@ -90,14 +90,12 @@ impl Work<'_> {
         // A person may have edited other fields since: they are looked at next.
         link.look_again_at = Some(now);
         for sent in &intent.fields {
-            let mut entry = self.audit(
-                entity,
-                &link,
-                Side::Notion,
-                Act::Updated,
-                Reason::OnlyPostgresChanged,
-                now,
-            );
+            // What stands for no value of the row was put back for a person.
+            let cause = match sent.from_row {
+                Some(_) => Reason::OnlyPostgresChanged,
+                None => Reason::Undone,
+            };
+            let mut entry = self.audit(entity, &link, Side::Notion, Act::Updated, cause, now);
             entry.property = Some(sent.property.clone());
             entry.old = sent.replaces.clone().map(Kept::Value);
             entry.new = Some(Kept::Value(sent.sent.clone()));

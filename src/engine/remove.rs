@@ -41,14 +41,12 @@ impl Work<'_> {
         let now = self.engine.clock.now();
         let mut link = before.clone();
         link.phase = Phase::TrashingPage;
-        link.note = Some(
-            if then == Phase::LeftScope {
-                "left_scope"
-            } else {
-                "row_deleted"
-            }
-            .to_owned(),
-        );
+        let note = match then {
+            Phase::LeftScope => "left_scope",
+            Phase::Held => "page_trashed",
+            _ => "row_deleted",
+        };
+        link.note = Some(note.to_owned());
         let mut entry = self.audit(entity, &link, Side::Notion, Act::Deleted, reason, now);
         entry.old = Some(Kept::Record(snapshot(page)));
         let mut records = vec![Record::Audit(entry)];
@@ -142,10 +140,10 @@ impl Work<'_> {
         mut intent: Intent,
         answer: &Page,
     ) -> Result<(), EngineError> {
-        link.phase = if link.note.as_deref() == Some("left_scope") {
-            Phase::LeftScope
-        } else {
-            Phase::Tombstone
+        link.phase = match link.note.as_deref() {
+            Some("left_scope") => Phase::LeftScope,
+            Some("page_trashed") => Phase::Held,
+            _ => Phase::Tombstone,
         };
         link.page_mark = Some(answer.last_edited_time);
         link.page_written_at = Some(self.engine.clock.now());
@@ -293,7 +291,12 @@ impl Work<'_> {
         link.phase = phase;
         link.note = Some("page_trashed".to_owned());
         link.look_again_at = None;
-        let settle = |_: &Row| vec![Record::Link(Box::new(link.clone())), Record::Audit(entry.clone())];
+        let settle = |row: &Row| {
+            let mut entry = entry.clone();
+            // A row that is only marked as gone is still there: what it was left with tells whether it moved since.
+            entry.new = (phase == Phase::Held).then(|| Kept::Record(row.columns.clone()));
+            vec![Record::Link(Box::new(link.clone())), Record::Audit(entry)]
+        };
         let write = write(before.key.clone(), mapped(entity, columns));
         let commit = Commit {
             row: Some((write, Box::new(settle))),

@@ -18,7 +18,9 @@ use crate::mapping::Capture;
 use crate::plan::file::SavedPlan;
 use crate::plan::order::EntityOrder;
 use crate::plan::{Operation, OperationKind, Plan, guard};
-use crate::ports::{Change, Commit, Fence, Link, Marks, Pin, Record, Retry, RunRecord, StoreError};
+use crate::ports::{
+    Change, Commit, Fence, LeaseGrant, Link, Marks, Pin, Progress, Record, Retry, StoreError, Watcher,
+};
 use crate::report::{Command, ErrorCode, Failure, Outcome, ProfileReport, Refusal};
 use crate::value::{RecordKey, UserId};
 
@@ -33,17 +35,6 @@ const LEASE_MARGIN_SHARE: u32 = 6;
 /// Records with errors of earlier runs that a report lists for an entity.
 const MOST_ERRORS: usize = 1000;
 
-/// What a run did.
-#[derive(Clone, Debug)]
-pub struct Run {
-    /// The report.
-    pub report: ProfileReport,
-    /// The plan that was applied, or would have been.
-    pub plan: Plan,
-    /// Whether Notion refuses the connection, so that no further run of the profile can do better.
-    pub refused: bool,
-}
-
 /// What one run shares between its records.
 pub(super) struct Work<'a> {
     pub(super) engine: &'a Engine,
@@ -53,6 +44,7 @@ pub(super) struct Work<'a> {
     pub(super) tally: Tally,
     pub(super) bot: UserId,
     pub(super) attendant: Option<&'a dyn Attendant>,
+    pub(super) watcher: &'a dyn Watcher,
     marks: Mutex<BTreeMap<String, Marks>>,
     lease_until: Mutex<OffsetDateTime>,
     waiting: Mutex<BTreeSet<(String, RecordKey)>>,
@@ -71,59 +63,20 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Engine {
-    /// Runs one cycle. What goes wrong is in the report: with a record, with a guard, or as the failure of the
-    /// whole profile.
-    ///
-    /// **Guarantees.** May be killed at any instant: the next run starts from what it sees. At most one run per
-    /// profile writes; another one reports `profile_busy`.
-    pub async fn run(&self, request: &Request) -> Run {
-        self.run_checked(request, None, None).await
-    }
-
-    /// Runs one cycle with somebody attending: the lease is prolonged for as long as it takes.
-    pub async fn run_attended(&self, request: &Request, attendant: &dyn Attendant) -> Run {
-        self.run_checked(request, None, Some(attendant)).await
-    }
-
-    /// Applies exactly a saved plan, or refuses where a side has moved; `mappings` is the digest of the mappings.
-    pub async fn run_saved(&self, request: &Request, saved: &SavedPlan, mappings: &str) -> Run {
-        self.run_checked(request, Some((saved, mappings)), None).await
-    }
-
-    /// What a run would do, and the guards that would stop it; writes nothing anywhere.
-    ///
-    /// # Errors
-    /// When a side or the memory cannot be read.
-    pub async fn plan(&self, request: &Request) -> Result<(Plan, Vec<Refusal>), EngineError> {
-        let now = self.clock.now();
-        let work = self.work(request, Uuid::nil(), Fence { epoch: -1 }, now, None);
-        work.read_notes().await?;
-        let mut captured = work.capture_all().await?;
-        let plan = work.planned(&mut captured);
-        let identity = work.identity().await?;
-        let refusals = refusals(&plan, &captured, &identity.doubts(&captured));
-        Ok((plan, refusals))
-    }
-
-    fn work<'a>(
-        &'a self,
-        request: &'a Request,
-        run: Uuid,
-        fence: Fence,
-        lease_until: OffsetDateTime,
-        attendant: Option<&'a dyn Attendant>,
-    ) -> Work<'a> {
-        Work {
-            engine: self,
+impl<'a> Work<'a> {
+    /// A run that nobody attends.
+    pub(super) fn new(engine: &'a Engine, request: &'a Request, run: Uuid, watcher: &'a dyn Watcher) -> Self {
+        Self {
+            engine,
             request,
             run,
-            fence,
+            fence: Fence { epoch: -1 },
             tally: Tally::default(),
-            bot: self.pages.bot(),
-            attendant,
+            bot: engine.pages.bot(),
+            attendant: None,
+            watcher,
             marks: Mutex::default(),
-            lease_until: Mutex::new(lease_until),
+            lease_until: Mutex::new(engine.clock.now()),
             waiting: Mutex::default(),
             notes: Mutex::default(),
             renamed: Mutex::default(),
@@ -132,71 +85,21 @@ impl Engine {
         }
     }
 
-    async fn run_checked(
-        &self,
-        request: &Request,
-        saved: Option<(&SavedPlan, &str)>,
-        attendant: Option<&dyn Attendant>,
-    ) -> Run {
-        let started = self.clock.now();
-        let before = self.pages.usage();
-        let id = self.new_id();
-        let mut report = ProfileReport {
-            profile: self.profile.clone(),
-            run_id: id.to_string(),
-            ..ProfileReport::default()
-        };
-        let mut plan = Plan::default();
-        let ended = self
-            .leased(request, id, saved, attendant, &mut report, &mut plan)
-            .await;
-        let mut refused = false;
-        if let Err(error) = ended {
-            report.outcome = match error {
-                EngineError::SavedPlan(_) => Outcome::Refused,
-                _ => Outcome::Failed,
-            };
-            refused = matches!(&error, EngineError::Pages(error) if error.stops_profile());
-            report.failure = Some(failure(&error));
-        }
-        report.notion = self.pages.usage().since(&before);
-        report.duration_seconds = (self.clock.now() - started).as_seconds_f64();
-        Run {
-            report,
-            plan,
-            refused,
-        }
+    /// Takes a lease that was granted for this run.
+    pub(super) fn holds(&mut self, lease: &LeaseGrant) {
+        self.fence = Fence { epoch: lease.epoch };
+        *locked(&self.lease_until) = lease.expires_at;
     }
+}
 
-    async fn leased(
-        &self,
-        request: &Request,
-        id: Uuid,
-        saved: Option<(&SavedPlan, &str)>,
-        attendant: Option<&dyn Attendant>,
-        report: &mut ProfileReport,
-        plan: &mut Plan,
-    ) -> Result<(), EngineError> {
-        let lease = self
-            .store
-            .acquire(&self.holder, self.tuning.lease)
-            .await?
-            .ok_or_else(|| EngineError::Busy {
-                profile: self.profile.clone(),
-            })?;
-        let fence = Fence { epoch: lease.epoch };
-        let work = self.work(request, id, fence, lease.expires_at, attendant);
-        let ended = tokio::select! {
-            biased;
-            // Dropped where it stands, as by a crash: the next run starts from what it sees.
-            lost = work.attend() => Err(lost),
-            ended = work.cycle(saved, report, plan) => ended,
-        };
-        for entity in work.entities() {
-            let totals = self.store.totals(&entity.name).await.ok();
+impl Work<'_> {
+    /// Puts what was counted into the report.
+    pub(super) async fn count(&self, report: &mut ProfileReport) {
+        for entity in self.entities() {
+            let totals = self.engine.store.totals(&entity.name).await.ok();
             for (property, why) in &entity.frozen {
                 let property = Some(property.clone());
-                work.tally.error(
+                self.tally.error(
                     &entity.name,
                     None,
                     None,
@@ -205,10 +108,10 @@ impl Engine {
                     why.clone(),
                 );
             }
-            if !request.is_hinted() && totals.as_ref().is_some_and(|totals| totals.troubled > 0) {
-                work.still_troubled(&entity).await;
+            if !self.request.is_hinted() && totals.as_ref().is_some_and(|totals| totals.troubled > 0) {
+                self.still_troubled(&entity).await;
             }
-            let mut counted = work.tally.report(&entity.name);
+            let mut counted = self.tally.report(&entity.name);
             counted.entity.clone_from(&entity.name);
             counted.data_source_id = Some(entity.data_source_id.clone());
             counted.refusals = report
@@ -228,13 +131,8 @@ impl Engine {
             report.entities.push(counted);
         }
         report.outcome = outcome(report);
-        let released = self.store.release(fence).await;
-        ended?;
-        Ok(released?)
     }
-}
 
-impl Work<'_> {
     /// The entities that were asked for, referenced ones first.
     pub(super) fn entities(&self) -> Vec<Arc<Entity>> {
         let order = self.order();
@@ -249,7 +147,7 @@ impl Work<'_> {
         entities
     }
 
-    fn order(&self) -> EntityOrder {
+    pub(super) fn order(&self) -> EntityOrder {
         EntityOrder::of(self.engine.entities.iter().map(|entity| {
             let targets = entity.fields.iter().filter_map(|field| {
                 field
@@ -259,6 +157,13 @@ impl Work<'_> {
             });
             (entity.name.as_str(), targets.collect())
         }))
+    }
+
+    /// Reads an entity's marks, for what is asked about it next.
+    pub(super) async fn read_marks(&self, entity: &Entity) -> Result<(), EngineError> {
+        let marks = self.engine.store.marks(&entity.name).await?;
+        locked(&self.marks).insert(entity.name.clone(), marks);
+        Ok(())
     }
 
     /// The marks as they stood when the run began.
@@ -321,7 +226,7 @@ impl Work<'_> {
     }
 
     /// What the profile was pinned to, and what it is now.
-    async fn identity(&self) -> Result<Identity, EngineError> {
+    pub(super) async fn identity(&self) -> Result<Identity, EngineError> {
         let now = [
             (BOT_PIN, Some(self.bot.to_string())),
             (DATABASE_PIN, self.engine.store.identity().await?),
@@ -370,7 +275,7 @@ impl Work<'_> {
     }
 
     /// Reads what the change log notes, once for the whole run: what is noted later is for the next one.
-    async fn read_notes(&self) -> Result<(), EngineError> {
+    pub(super) async fn read_notes(&self) -> Result<(), EngineError> {
         for entity in self.entities() {
             if entity.capture == Capture::Triggers {
                 let mut notes: BTreeMap<RecordKey, Vec<Change>> = BTreeMap::new();
@@ -383,22 +288,22 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn capture_all(&self) -> Result<Vec<Captured>, EngineError> {
+    pub(super) async fn capture_all(&self) -> Result<Vec<Captured>, EngineError> {
         let mut captured = Vec::new();
         for entity in self.entities() {
             // A run has followed them already; a plan writes nothing, and goes on as if it had.
             let renamed = self.renamed_links(&entity).await?;
             self.renamed()
                 .extend(renamed.into_iter().map(|(_, link)| (link.id, link)));
-            let marks = self.engine.store.marks(&entity.name).await?;
-            locked(&self.marks).insert(entity.name.clone(), marks);
+            self.read_marks(&entity).await?;
+            self.watcher.tell(Progress::Looking { entity: &entity.name });
             captured.push(self.capture(&entity).await?);
         }
         Ok(captured)
     }
 
     /// The plan of what was captured, which gives its operations up to it.
-    fn planned(&self, captured: &mut [Captured]) -> Plan {
+    pub(super) fn planned(&self, captured: &mut [Captured]) -> Plan {
         let operations: Vec<Operation> = captured
             .iter_mut()
             .flat_map(|captured| std::mem::take(&mut captured.operations))
@@ -406,13 +311,13 @@ impl Work<'_> {
         Plan::of(operations, &self.order())
     }
 
-    async fn cycle(
+    /// One cycle; answers whether anything was worked on or refused.
+    pub(super) async fn cycle(
         &self,
         saved: Option<(&SavedPlan, &str)>,
         report: &mut ProfileReport,
         plan: &mut Plan,
-    ) -> Result<(), EngineError> {
-        let started = self.engine.clock.now();
+    ) -> Result<bool, EngineError> {
         if !self.request.is_hinted() {
             for entity in self.entities() {
                 self.recover(&entity).await?;
@@ -438,6 +343,7 @@ impl Work<'_> {
             }
         }
         let worked = !work.is_empty();
+        self.watcher.tell(Progress::Planned { records: work.len() });
         self.apply_all(work).await?;
         self.apply_waiting().await?;
         let mut records = Vec::new();
@@ -467,19 +373,10 @@ impl Work<'_> {
                 records.extend(self.marked(captured));
             }
         }
-        if worked {
-            records.push(Record::Run(RunRecord {
-                id: self.run,
-                command: self.request.command.to_string(),
-                started_at: started,
-                finished_at: Some(self.engine.clock.now()),
-                report: None,
-            }));
-        }
         if !records.is_empty() {
             self.commit(records).await?;
         }
-        Ok(())
+        Ok(worked || !refused.is_empty())
     }
 
     /// Asks the guards; answers the entities that may not be written. An approval of this very plan lets all pass.
@@ -542,12 +439,14 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn apply_together(&self, candidates: Vec<Candidate>) -> Result<(), EngineError> {
+    pub(super) async fn apply_together(&self, candidates: Vec<Candidate>) -> Result<(), EngineError> {
         let concurrency = self.engine.tuning.concurrency.max(1);
         let mut ended = futures_util::stream::iter(candidates)
             .map(|candidate| async move {
                 self.may_begin()?;
                 let ended = Box::pin(self.settle_record(candidate.clone())).await?;
+                let entity = &candidate.entity.name;
+                self.watcher.tell(Progress::Settled { entity });
                 if ended == Ended::Deferred {
                     self.deferred(&candidate).await?;
                 }
@@ -591,7 +490,7 @@ impl Work<'_> {
     }
 
     /// 6.5: relations of new pages to pages that came after them.
-    async fn apply_waiting(&self) -> Result<(), EngineError> {
+    pub(super) async fn apply_waiting(&self) -> Result<(), EngineError> {
         let waiting = std::mem::take(&mut *locked(&self.waiting));
         for entity in self.entities() {
             let candidates: Vec<Candidate> = waiting
@@ -651,7 +550,7 @@ const BOT_PIN: &str = "bot";
 const DATABASE_PIN: &str = "postgres_system";
 
 /// 6.10: what tells whether the state still belongs to its database and connection.
-struct Identity {
+pub(super) struct Identity {
     pinned: Vec<Pin>,
     now: Vec<(&'static str, String)>,
 }
@@ -664,7 +563,7 @@ impl Identity {
     }
 
     /// What speaks against it, in words.
-    fn doubts(&self, captured: &[Captured]) -> Vec<String> {
+    pub(super) fn doubts(&self, captured: &[Captured]) -> Vec<String> {
         let mut doubts: Vec<String> = self
             .now
             .iter()
@@ -703,7 +602,7 @@ fn scope_pin(entity: &str) -> String {
     format!("scope:{entity}")
 }
 
-fn refusals(plan: &Plan, captured: &[Captured], doubts: &[String]) -> Vec<Refusal> {
+pub(super) fn refusals(plan: &Plan, captured: &[Captured], doubts: &[String]) -> Vec<Refusal> {
     let of_entities = captured
         .iter()
         .flat_map(|captured| guard::refusals(plan, &captured.circumstances));
@@ -727,7 +626,7 @@ fn outcome(report: &ProfileReport) -> Outcome {
     }
 }
 
-fn failure(error: &EngineError) -> Failure {
+pub(super) fn failure(error: &EngineError) -> Failure {
     let code = match error {
         EngineError::Store(StoreError::Fenced) | EngineError::Busy { .. } => ErrorCode::ProfileBusy,
         EngineError::Rows(_) | EngineError::Store(_) => ErrorCode::PostgresFailed,

@@ -1,6 +1,6 @@
 //! What the engine asks of the world: rows, pages, its own memory, the time, and chance.
 //!
-//! Five traits, each with two implementers, one real and one in memory. They speak of entities by name, of
+//! Five traits, each with two implementers, one real and one in memory, and a sixth that only listens ([`Watcher`]). They speak of entities by name, of
 //! columns by name and of properties by id; an implementer is built for one profile, with its bound mappings,
 //! so nothing here carries a table, a scope or a token. Scope is not an argument: an implementer that cannot
 //! hold every read and write to it is wrong.
@@ -11,6 +11,7 @@
 
 mod clock;
 mod pages;
+mod progress;
 mod rows;
 mod serving;
 mod store;
@@ -19,6 +20,7 @@ pub use clock::{Clock, Rng};
 pub use pages::{
     Page, PageBatch, PageParent, PageQuery, PageWrite, Pages, PagesError, Priority, PropertyRead,
 };
+pub use progress::{Nobody, Progress, Watcher};
 pub use rows::{Change, ColumnRejection, Row, RowChange, RowOutcome, RowTables, RowWrite, Rows, RowsError};
 pub use serving::{ConflictTally, Enrolment};
 pub use store::{

@@ -196,6 +196,8 @@ impl Needs {
         if mapping.presence.on_page_trash == OnPageTrash::SoftDelete {
             for assignment in &mapping.soft_delete {
                 add(&mut needs.update, &assignment.column);
+                // What stood there is kept, so that it can be put back.
+                add(&mut needs.select, &assignment.column);
             }
         }
         if inserts {

@@ -42,8 +42,14 @@ pub fn accept(field: &FieldFacts, observation: &Observation) -> Accepted {
     let mut stale = false;
     if let Ok(page) = &field.page {
         page_changed = *page != bases.page;
-        stale = page_changed && may_be_stale(page, field, observation);
-        if page_changed && !stale && is_own_late_write(page, field, observation) {
+        // What a person had put back was sent by us, and the page held it before; it is an edit all the same.
+        let is_put_back = field
+            .state
+            .put_back
+            .as_ref()
+            .is_some_and(|sent| shows(page, sent));
+        stale = page_changed && !is_put_back && may_be_stale(page, field, observation);
+        if page_changed && !stale && !is_put_back && is_own_late_write(page, field, observation) {
             bases.page = page.clone();
             page_changed = false;
             late_write = true;

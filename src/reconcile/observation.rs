@@ -105,6 +105,9 @@ pub struct FieldState {
     /// Values the page held before, as long as a stale answer could still show them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub past: Vec<PastValue>,
+    /// A value that a person had put back on the page: it counts as their edit, though we sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_back: Option<Value>,
     /// When a change on each side was first seen that is not settled yet.
     #[serde(default)]
     pub changed_at: Sides<Option<OffsetDateTime>>,

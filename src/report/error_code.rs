@@ -142,6 +142,13 @@ error_codes! {
         present database and connection over.",
     /// The saved plan no longer fits.
     StalePlan = "stale_plan": "A side has moved since the plan was saved, so it was not applied. Make a new plan.",
+    /// A value moved since the entry that is to be undone.
+    ValueMoved = "value_moved": "What the entry of the audit log wrote is no longer there: somebody changed it since. \
+        Putting the old value back would lose that, so it was not done. `frames-sync explain` shows what stands there; \
+        write the old value yourself, or undo the later entry first.",
+    /// An entry that cannot be put back.
+    NotUndoable = "not_undoable": "The entry of the audit log overwrote or deleted nothing that can be put back, or \
+        the next sync would only overwrite it again. The message says which.",
     /// Another runner holds the profile.
     ProfileBusy = "profile_busy": "Another run holds this profile's lease. It is released when that run ends, or \
         when its lease expires.",

@@ -9,8 +9,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod error_code;
+mod explain;
+mod history;
+mod next_step;
+mod undo;
 
 pub use error_code::ErrorCode;
+pub use explain::{EditorReport, ExplainReport, ExplainedField, ExplainedSide, TroubleReport};
+pub use history::iso;
+pub use undo::{LeftReport, UndoReport};
 
 /// The version of the reports in this module.
 pub const VERSION: u32 = 1;
@@ -379,6 +386,19 @@ pub struct StatusReport {
     pub profile: String,
     /// One entry per entity.
     pub entities: Vec<EntityStatus>,
+    /// The last run that had anything to do, with its report; `null` when none did.
+    pub last_run: Option<RunSummary>,
+    /// Who works on the profile at present; `null` when nobody does.
+    pub working: Option<LeaseReport>,
+}
+
+/// Who works on a profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeaseReport {
+    /// The process and the run.
+    pub holder: String,
+    /// Until when, unless it renews; ISO 8601.
+    pub until: String,
 }
 
 /// How one entity stands.
@@ -398,7 +418,9 @@ pub struct EntityStatus {
     pub conflicts: u64,
     /// Records with an error.
     pub errors: u64,
-    /// When the last run that finished began, ISO 8601; `null` when none did.
+    /// Writes to Notion whose outcome is not known yet.
+    pub unsettled: u64,
+    /// When both sides were last looked at by a run, ISO 8601; `null` when none did.
     pub last_run: Option<String>,
     /// Seconds since both sides were last looked at; `null` when they never were.
     pub lag_seconds: Option<f64>,
@@ -455,6 +477,23 @@ pub struct HistoryReport {
     pub profile: String,
     /// Entries of the audit log, newest first.
     pub entries: Vec<HistoryEntry>,
+    /// The run that was asked for, where one was and it is recorded.
+    pub run: Option<RunSummary>,
+}
+
+/// One run that is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunSummary {
+    /// What `history --run` and `undo` take.
+    pub run_id: String,
+    /// The command.
+    pub command: String,
+    /// When it began, ISO 8601.
+    pub started_at: String,
+    /// When it ended, ISO 8601; `null` after a crash.
+    pub finished_at: Option<String>,
+    /// Its report; `null` after a crash.
+    pub report: Option<ProfileReport>,
 }
 
 /// One entry of the audit log.

@@ -768,6 +768,23 @@ impl StateTables {
         bodies(&rows)
     }
 
+    /// The run of that id.
+    ///
+    /// # Errors
+    /// When the database fails, or the body cannot be read.
+    pub async fn run(
+        &self,
+        connection: &mut PgConnection,
+        id: Uuid,
+    ) -> Result<Option<RunRecord>, StateError> {
+        let rows = self
+            .query("select body::text from {s}.run where profile = $1 and id = $2")
+            .bind(id)
+            .fetch_all(connection)
+            .await?;
+        Ok(bodies(&rows)?.pop())
+    }
+
     /// The latest runs, newest first.
     ///
     /// # Errors

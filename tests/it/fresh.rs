@@ -62,6 +62,25 @@ fn the_diagnostics_page_is_the_table_of_codes() {
     assert_fresh("docs/diagnostics.md", &page);
 }
 
+#[test]
+fn the_errors_page_is_the_table_of_report_codes() {
+    let mut page = format!(
+        "# Errors\n\n{GENERATED}\n\n\
+         What can keep a record, an entity or a run out of step: the codes of reports, of `status`, `explain` and `doctor`. \
+         `frames-sync validate --explain CODE` prints one entry. Findings about files are in [diagnostics](diagnostics.md).\n"
+    );
+    for code in frames_sync::report::ErrorCode::ALL {
+        write!(
+            page,
+            "\n## {code}\n\n{}\n\nNext: {}.\n",
+            code.explanation(),
+            code.next_step()
+        )
+        .expect("a string");
+    }
+    assert_fresh("docs/errors.md", &page);
+}
+
 /// The first sample of a code and what is printed for it, as Markdown.
 fn sample_of(code: Code) -> String {
     let path = golden::root().join(format!("{}/{code}.yaml", samples::INVALID));

@@ -7,6 +7,7 @@ mod engine;
 mod fresh;
 mod golden;
 mod notion;
+mod people;
 mod plan;
 mod postgres;
 mod readme;

@@ -8,12 +8,14 @@ use futures_util::future::join_all;
 
 use crate::cli::context::{self, Selection};
 use crate::cli::error::with_causes;
+use crate::cli::progress::Board;
 use crate::cli::session::{self, Session};
 use crate::cli::view;
 use crate::cli::{Exit, Failure, Format, Global, Terminal};
-use crate::engine::Request;
+use crate::engine::{Request, Run};
 use crate::plan::file::SavedPlan;
 use crate::plan::schema_change::SchemaChange;
+use crate::ports::{Nobody, Watcher};
 use crate::project::Project;
 use crate::report::{self, Command, EntityReport, ErrorCode, Outcome, PlanReport, ProfileReport, RunReport};
 use crate::value::RecordKey;
@@ -90,14 +92,8 @@ impl Narrowing {
 
     /// Refuses names that no mapping has.
     pub(crate) fn check(&self, project: &Project) -> Result<(), Failure> {
-        let known = project.entities();
         for entity in &self.entities {
-            if !known.contains(entity) {
-                let names = || known.iter().map(String::as_str);
-                let hint = crate::diagnostic::did_you_mean(entity, names())
-                    .unwrap_or_else(|| format!("the entities are {}", crate::diagnostic::list(names())));
-                return Err(Failure::usage(format!("there is no entity `{entity}`")).hint(hint));
-            }
+            context::known_entity(project, entity)?;
         }
         Ok(())
     }
@@ -174,40 +170,55 @@ impl Work {
         if self.dry_run {
             return self.dry_run(&project, &names, terminal);
         }
+        let board = Board::new(terminal);
         let reports = context::block_on(async {
-            join_all(names.iter().map(|name| self.profile(&project, name, terminal))).await
+            let profiles = names.iter();
+            join_all(profiles.map(|name| self.profile(&project, name, terminal, &board))).await
         })?;
         finish(RunReport::of(self.command, reports), terminal)
     }
 
-    async fn profile(&self, project: &Project, name: &str, terminal: &Terminal) -> ProfileReport {
-        match self.open_and_run(project, name).await {
-            Ok(report) => report,
+    async fn profile(
+        &self,
+        project: &Project,
+        name: &str,
+        terminal: &Terminal,
+        board: &Board,
+    ) -> ProfileReport {
+        match self.open_and_run(project, name, &*board.watch(name)).await {
+            Ok(run) => {
+                board.decided(name, &run.plan);
+                run.report
+            }
             Err(failure) => failed(name, &failure, terminal),
         }
     }
 
-    async fn open_and_run(&self, project: &Project, name: &str) -> Result<ProfileReport, Failure> {
+    async fn open_and_run(
+        &self,
+        project: &Project,
+        name: &str,
+        watcher: &dyn Watcher,
+    ) -> Result<Run, Failure> {
         let session = Session::open(project, name).await?;
         let known = session.known().await?;
         // A plan is applied to what it was made for; a pull writes nothing in Notion.
         let may_write = self.command != Command::Pull && self.saved.is_none();
-        let schemas = session
-            .schemas(&known, &self.narrowing.entities, may_write)
-            .await?;
+        let entities = session.with_relations(&known, &self.narrowing.entities);
+        let schemas = session.schemas(&known, &entities, may_write).await?;
         let known = session.known().await?;
         let engine = session.engine(&known, &schemas)?;
         let request = self.narrowing.request(self.command);
         let run = match &self.saved {
             Some(saved) => {
                 engine
-                    .run_saved(&request, saved, &session.mappings_digest())
+                    .run_saved(&request, saved, &session.mappings_digest(), watcher)
                     .await
             }
-            None => engine.run(&request).await,
+            None => engine.run_watched(&request, watcher).await,
         };
         session.close().await;
-        Ok(run.report)
+        Ok(run)
     }
 
     fn dry_run(&self, project: &Project, names: &[String], terminal: &Terminal) -> Result<Exit, Failure> {
@@ -242,9 +253,13 @@ pub(crate) struct Planned {
 pub(crate) async fn plan(project: &Project, name: &str, request: &Request) -> Result<Planned, Failure> {
     let session = Session::look(project, name).await?;
     let known = session.known().await?;
-    let surveyed = session.survey(&known, &request.entities).await?;
-    let changes = view::schema_changes(&surveyed);
-    let differences = view::schema_differences(&surveyed);
+    let is_asked = |entity: &String| request.entities.is_empty() || request.entities.contains(entity);
+    let entities = session.with_relations(&known, &request.entities);
+    let surveyed = session.survey(&known, &entities).await?;
+    let mut changes = view::schema_changes(&surveyed);
+    changes.retain(|change| is_asked(&change.entity));
+    let mut differences = view::schema_differences(&surveyed);
+    differences.retain(|difference| is_asked(&difference.entity));
     // What was set up is planned as the engine will see it; for the rest every row gets a page.
     let mut schemas = BTreeMap::new();
     let mut to_make = Vec::new();
@@ -259,7 +274,8 @@ pub(crate) async fn plan(project: &Project, name: &str, request: &Request) -> Re
                 }
                 schemas.insert(found.entity.clone(), schema);
             }
-            _ => to_make.push(found.entity.clone()),
+            _ if is_asked(&found.entity) => to_make.push(found.entity.clone()),
+            _ => {}
         }
     }
     let engine = session.engine(&known, &schemas)?;
@@ -320,15 +336,23 @@ impl Setup {
             };
             return work.dry_run(&project, &names, terminal);
         }
+        let board = Board::new(terminal);
         let reports = context::block_on(async {
-            join_all(names.iter().map(|name| self.profile(&project, name, terminal))).await
+            let profiles = names.iter();
+            join_all(profiles.map(|name| self.profile(&project, name, terminal, &board))).await
         })?;
         finish(RunReport::of(Command::Setup, reports), terminal)
     }
 
-    async fn profile(&self, project: &Project, name: &str, terminal: &Terminal) -> ProfileReport {
-        let say = |line: std::fmt::Arguments<'_>| terminal.say(line);
-        match self.open_and_run(project, name, say).await {
+    async fn profile(
+        &self,
+        project: &Project,
+        name: &str,
+        terminal: &Terminal,
+        board: &Board,
+    ) -> ProfileReport {
+        let say = |line: std::fmt::Arguments<'_>| board.say(line);
+        match self.open_and_run(project, name, say, &*board.watch(name)).await {
             Ok(report) => report,
             Err(failure) => failed(name, &failure, terminal),
         }
@@ -339,6 +363,7 @@ impl Setup {
         project: &Project,
         name: &str,
         say: impl Fn(std::fmt::Arguments<'_>),
+        watcher: &dyn Watcher,
     ) -> Result<ProfileReport, Failure> {
         let session = Session::open_to_set_up(project, name).await?;
         let started = session.now();
@@ -374,7 +399,7 @@ impl Setup {
             let schemas = made.into_iter().map(|made| (made.entity, made.schema)).collect();
             session
                 .engine(&known, &schemas)?
-                .run(&Request::all(Command::Setup))
+                .run_watched(&Request::all(Command::Setup), watcher)
                 .await
                 .report
         };
@@ -401,7 +426,7 @@ pub(crate) async fn whole_profile(
             skip_initial_sync: false,
             dry_run: false,
         };
-        return setup.open_and_run(project, name, |_| {}).await;
+        return setup.open_and_run(project, name, |_| {}, &Nobody).await;
     }
     let work = Work {
         command,
@@ -409,7 +434,8 @@ pub(crate) async fn whole_profile(
         dry_run: false,
         saved: None,
     };
-    work.open_and_run(project, name).await
+    let run = work.open_and_run(project, name, &Nobody).await?;
+    Ok(run.report)
 }
 
 /// The report of a profile that could not be worked on; the reason is said on standard error too.

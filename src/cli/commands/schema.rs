@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use crate::cli::{Exit, Failure, Terminal};
 use crate::diagnostic::ValidateReport;
-use crate::report::{ConflictsReport, HistoryReport, PlanReport, RunReport, StatusReport};
+use crate::report::{
+    ConflictsReport, ExplainReport, HistoryReport, PlanReport, RunReport, StatusReport, UndoReport,
+};
 use crate::{mapping, project};
 
 /// Print a JSON Schema (Draft 2020-12).
@@ -49,6 +51,10 @@ enum Report {
     Conflicts(ConflictsReport),
     /// `history`.
     History(HistoryReport),
+    /// `explain`.
+    Explain(ExplainReport),
+    /// `undo`.
+    Undo(UndoReport),
 }
 
 impl Of {

@@ -11,6 +11,7 @@ use crate::cli::{Exit, Failure, Format, Global, Terminal};
 use crate::diagnostic::{self, Code, Diagnostic, Severity};
 use crate::mapping::Scene;
 use crate::project::{MappingFile, PROJECT_FILE, Project, Secrets, display_path, validate_files};
+use crate::report::ErrorCode;
 
 /// Check the project and its mappings, and say everything that is wrong at once.
 ///
@@ -24,7 +25,7 @@ pub struct Validate {
     /// Leave out the live database and the live workspace; no secret is needed.
     #[arg(long)]
     pub offline: bool,
-    /// Explain a code, and check nothing.
+    /// Explain a code, of a finding or of a report, and check nothing.
     #[arg(long, value_name = "CODE", conflicts_with_all = ["files", "offline"])]
     pub explain: Option<String>,
 }
@@ -229,12 +230,30 @@ fn exit(findings: &[Diagnostic]) -> Exit {
 }
 
 fn explain(code: &str, terminal: &Terminal) -> Result<Exit, Failure> {
+    if let Some(known) = ErrorCode::ALL.iter().find(|known| known.code() == code) {
+        if terminal.format() == Format::Json {
+            terminal.json(&serde_json::json!({
+                "version": 1,
+                "code": known.code(),
+                "severity": Severity::Error,
+                "explanation": known.explanation(),
+                "next_step": known.next_step(),
+            }));
+        } else {
+            terminal.data(format_args!(
+                "{known}: {}\n\nnext: {}",
+                known.explanation(),
+                known.next_step()
+            ));
+        }
+        return Ok(Exit::Done);
+    }
     let code: Code = code.parse().map_err(|_| {
         let names = Code::ALL.iter().map(|code| code.name());
         let failure = Failure::usage(format!("there is no code `{code}`"));
-        match diagnostic::did_you_mean(code, names) {
+        match diagnostic::did_you_mean(code, names.chain(ErrorCode::ALL.iter().map(|code| code.code()))) {
             Some(help) => failure.hint(help),
-            None => failure.hint("`docs/diagnostics.md` lists every code"),
+            None => failure.hint("`docs/diagnostics.md` and `docs/errors.md` list every code"),
         }
     })?;
     if terminal.format() == Format::Json {

@@ -43,6 +43,14 @@ impl ProfileDatabase {
     pub async fn lease(&self) -> Result<Option<(String, OffsetDateTime)>, StoreError> {
         in_transaction!(self, "read the lease", |connection| self.state.holder(connection)).await
     }
+
+    /// The run of that id.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn run(&self, id: Uuid) -> Result<Option<RunRecord>, StoreError> {
+        in_transaction!(self, "read runs", |connection| self.state.run(connection, id)).await
+    }
 }
 
 impl Store for ProfileDatabase {

@@ -1,7 +1,7 @@
 //! Statements over the rows of one table within one scope.
 
 use crate::mapping::Predicate;
-use crate::schema::table::Column;
+use crate::schema::table::{Column, Generated};
 use crate::schema::{PgType, TableSchema};
 use crate::value::RecordKey;
 
@@ -215,7 +215,16 @@ impl<'a> RowSql<'a> {
                 find(self.table, name)?;
                 statement.push_name(name).map(drop)
             })?;
-            statement.push(") values (");
+            // A row that is put back keeps the key that Postgres once made for it.
+            let mut overrides = false;
+            for (name, _) in values {
+                overrides |= find(self.table, name)?.generated == Generated::IdentityAlways;
+            }
+            statement.push(if overrides {
+                ") overriding system value values ("
+            } else {
+                ") values ("
+            });
             statement.push_list(", ", values, |statement, (name, value)| {
                 statement.push_value(value.clone(), &find(self.table, name)?.pg_type);
                 Ok(())

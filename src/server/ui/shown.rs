@@ -342,6 +342,8 @@ mod tests {
             version: 1,
             profile: "cal".to_owned(),
             entities: Vec::new(),
+            last_run: None,
+            working: None,
         };
         card(
             "cal",

@@ -637,3 +637,30 @@ async fn the_triggers_time_says_that_the_row_was_written_earlier_or_later() {
     assert_eq!(note(&world).await.as_deref(), Some("from Postgres"));
     assert_eq!(world.text(page, "Note"), "from Postgres");
 }
+
+#[tokio::test]
+async fn a_run_narrowed_to_one_entity_knows_where_relations_lead() {
+    let world = set_up().await;
+    let page = world.page("Things", "t1");
+    let group = |key: &str| world.page("Groups", key).to_string();
+    world
+        .sql("update things set group_id = 'g2' where id = 't1'")
+        .await;
+    let plan = world.ok(&["plan", "--entity", "things"]).json;
+    assert_eq!(
+        plan["operations"][0]["fields"][0]["property"], "Group",
+        "{plan:#}"
+    );
+    world.ok(&["sync", "--entity", "things"]);
+    assert_eq!(plain(&world.value(page, "Group")), group("g2"));
+    let back = json!({ "relation": [{ "id": group("g1") }] });
+    world.edit(page, "Group", back);
+    world.ok(&["sync", "--entity", "things", "--key", "t1"]);
+    assert_eq!(
+        world
+            .scalar("select group_id from things where id = 't1'")
+            .await
+            .as_deref(),
+        Some("g1")
+    );
+}

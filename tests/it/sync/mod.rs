@@ -12,10 +12,10 @@ mod guards;
 mod keys;
 mod profiles;
 mod saved;
-mod world;
+pub(crate) mod world;
 
 /// One table of everything, in two organisations.
-const THINGS: &str = "
+pub(crate) const THINGS: &str = "
 create table groups (id text primary key, name text not null, org text, parent_id text references groups);
 create table things (
     id text primary key, name text not null, org text, kind text, amount int check (amount >= 0), done boolean,
@@ -29,7 +29,7 @@ insert into things values
     ('x1', 'Foreign', 'tex', 'red', 7, true, 'SENTINEL-TEX', '2024-02-02T10:00:00', null, 'x1', 'secret@tex.example');
 ";
 
-const THINGS_MAPPING: &str = "version: 1
+pub(crate) const THINGS_MAPPING: &str = "version: 1
 entity: things
 table: public.things
 key: id
@@ -47,7 +47,7 @@ properties:
   Email: { type: email, column: email }
 ";
 
-const GROUPS_MAPPING: &str = "version: 1
+pub(crate) const GROUPS_MAPPING: &str = "version: 1
 entity: groups
 table: public.groups
 key: id
@@ -58,4 +58,4 @@ properties:
   Parent: { type: relation, column: parent_id, target: groups }
 ";
 
-const BOTH: &[(&str, &str)] = &[("things", THINGS_MAPPING), ("groups", GROUPS_MAPPING)];
+pub(crate) const BOTH: &[(&str, &str)] = &[("things", THINGS_MAPPING), ("groups", GROUPS_MAPPING)];

@@ -16,31 +16,31 @@ const TUNING: &str = "  tuning: { settle: 0s, settle_create: 0s, read_lag: 0s, q
                       request_timeout: 5s, lease: 180s }\n";
 
 /// A profile of the test's project: its name, its university, and the token's place.
-pub(super) const ONE: &[(&str, &str)] = &[("cal", "cal")];
+pub(crate) const ONE: &[(&str, &str)] = &[("cal", "cal")];
 
 /// A project, its database, and its Notion.
-pub(super) struct World {
-    pub(super) project: TestProject,
-    pub(super) simulator: Simulator,
-    pub(super) pool: PgPool,
+pub(crate) struct World {
+    pub(crate) project: TestProject,
+    pub(crate) simulator: Simulator,
+    pub(crate) pool: PgPool,
     _database: TestDatabase,
 }
 
 /// What one run said.
-pub(super) struct Report {
-    pub(super) code: i32,
-    pub(super) json: Json,
-    pub(super) stderr: String,
+pub(crate) struct Report {
+    pub(crate) code: i32,
+    pub(crate) json: Json,
+    pub(crate) stderr: String,
 }
 
 impl World {
     /// One profile over tables of the test's own.
-    pub(super) async fn with(sql: &'static str, mappings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn with(sql: &'static str, mappings: &[(&str, &str)]) -> Self {
         Self::of(sql, mappings, ONE).await
     }
 
     /// Profiles over tables of the test's own, each with its token.
-    pub(super) async fn of(sql: &'static str, mappings: &[(&str, &str)], profiles: &[(&str, &str)]) -> Self {
+    pub(crate) async fn of(sql: &'static str, mappings: &[(&str, &str)], profiles: &[(&str, &str)]) -> Self {
         let (database, pool) = TestDatabase::with(sql).await;
         let mut yaml = format!(
             "version: 1\nmappings: mappings\ndefault_profile: {}\ndefaults:\n  database_url: \"{{{{ env.DATABASE_URL }}}}\"\n{TUNING}\
@@ -56,7 +56,7 @@ impl World {
     }
 
     /// The project of this repository over the sample FRAMES database, with a Notion connection for each profile.
-    pub(super) async fn frames() -> Self {
+    pub(crate) async fn frames() -> Self {
         let database = TestDatabase::frames().await;
         let pool = database.connect().await;
         let yaml = include_str!("../../../frames-sync.yaml")
@@ -118,7 +118,7 @@ impl World {
 
     /// Runs a command; its exchanges with Notion are checked against Notion's own document.
     #[track_caller]
-    pub(super) fn run(&self, arguments: &[&str]) -> Report {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Report {
         let mut all: Vec<&str> = arguments.to_vec();
         all.extend(["--format", "json"]);
         let Ran { stdout, stderr, code } = self.project.run(&all);
@@ -134,7 +134,7 @@ impl World {
 
     /// Runs a command that must end well.
     #[track_caller]
-    pub(super) fn ok(&self, arguments: &[&str]) -> Report {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> Report {
         let report = self.run(arguments);
         assert_eq!(
             report.code, 0,
@@ -146,40 +146,40 @@ impl World {
 
     /// The same, with the exchanges of this command alone.
     #[track_caller]
-    pub(super) fn watched(&self, arguments: &[&str]) -> (Report, Vec<Exchange>) {
+    pub(crate) fn watched(&self, arguments: &[&str]) -> (Report, Vec<Exchange>) {
         self.simulator.clear_exchanges();
         let report = self.ok(arguments);
         (report, self.simulator.exchanges())
     }
 
     /// Writes a mapping anew.
-    pub(super) fn rewrite(&self, entity: &str, yaml: &str) {
+    pub(crate) fn rewrite(&self, entity: &str, yaml: &str) {
         let path = self.project.path().join(format!("mappings/{entity}.yaml"));
         std::fs::write(path, yaml).expect("a mapping");
     }
 
     /// The data source with a title.
-    pub(super) fn source(&self, title: &str) -> Uuid {
+    pub(crate) fn source(&self, title: &str) -> Uuid {
         self.simulator
             .workspace(|workspace| workspace.data_source_titled(title))
             .unwrap_or_else(|| panic!("no data source titled `{title}`"))
     }
 
     /// The live pages of a data source.
-    pub(super) fn pages(&self, title: &str) -> Vec<Uuid> {
+    pub(crate) fn pages(&self, title: &str) -> Vec<Uuid> {
         let source = self.source(title);
         self.simulator.workspace(|workspace| workspace.rows(source))
     }
 
     /// The pages of a data source that are in the trash.
-    pub(super) fn trashed(&self, title: &str) -> Vec<Uuid> {
+    pub(crate) fn trashed(&self, title: &str) -> Vec<Uuid> {
         let source = self.source(title);
         self.simulator
             .workspace(|workspace| workspace.trashed_rows(source))
     }
 
     /// The live pages of a data source whose label is that key.
-    pub(super) fn pages_of(&self, title: &str, key: &str) -> Vec<Uuid> {
+    pub(crate) fn pages_of(&self, title: &str, key: &str) -> Vec<Uuid> {
         let pages = self.pages(title);
         pages
             .into_iter()
@@ -189,34 +189,34 @@ impl World {
 
     /// The one live page with that key.
     #[track_caller]
-    pub(super) fn page(&self, title: &str, key: &str) -> Uuid {
+    pub(crate) fn page(&self, title: &str, key: &str) -> Uuid {
         let pages = self.pages_of(title, key);
         assert_eq!(pages.len(), 1, "pages of {title} {key}");
         pages[0]
     }
 
     /// The raw value of a property.
-    pub(super) fn value(&self, page: Uuid, property: &str) -> Json {
+    pub(crate) fn value(&self, page: Uuid, property: &str) -> Json {
         self.simulator
             .workspace(|workspace| workspace.value(page, property))
             .unwrap_or(Json::Null)
     }
 
     /// A property's plain text, option name, number or date, as text.
-    pub(super) fn text(&self, page: Uuid, property: &str) -> String {
+    pub(crate) fn text(&self, page: Uuid, property: &str) -> String {
         plain(&self.value(page, property))
     }
 
     /// Types into a property.
     #[track_caller]
-    pub(super) fn edit(&self, page: Uuid, property: &str, value: Json) {
+    pub(crate) fn edit(&self, page: Uuid, property: &str, value: Json) {
         self.simulator
             .workspace(|workspace| workspace.edit(page, property, value))
             .unwrap_or_else(|refusal| panic!("{property}: {}", refusal.message));
     }
 
     /// Runs SQL.
-    pub(super) async fn sql(&self, sql: &str) {
+    pub(crate) async fn sql(&self, sql: &str) {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
             .execute(&self.pool)
             .await
@@ -224,7 +224,7 @@ impl World {
     }
 
     /// A query's only value, as text; `None` for NULL or no row.
-    pub(super) async fn scalar(&self, sql: &str) -> Option<String> {
+    pub(crate) async fn scalar(&self, sql: &str) -> Option<String> {
         let row: Option<PgRow> = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned()))
             .fetch_optional(&self.pool)
             .await
@@ -235,7 +235,7 @@ impl World {
     }
 
     /// A table's rows as JSON text, in order, each value as Postgres prints it.
-    pub(super) async fn rows(&self, table: &str) -> Vec<String> {
+    pub(crate) async fn rows(&self, table: &str) -> Vec<String> {
         sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
             "select t::text from {table} t order by 1"
         )))
@@ -303,7 +303,7 @@ impl World {
     }
 
     /// How many entries the audit log has.
-    pub(super) async fn audits(&self) -> i64 {
+    pub(crate) async fn audits(&self) -> i64 {
         sqlx::query_scalar("select count(*) from frames_sync.audit")
             .fetch_one(&self.pool)
             .await
@@ -330,7 +330,7 @@ fn frames_mappings() -> Vec<(&'static str, &'static str)> {
 impl Report {
     /// An entity's share of a report with one profile.
     #[track_caller]
-    pub(super) fn entity(&self, name: &str) -> &Json {
+    pub(crate) fn entity(&self, name: &str) -> &Json {
         self.json["profiles"][0]["entities"]
             .as_array()
             .and_then(|entities| entities.iter().find(|entity| entity["entity"] == name))
@@ -338,7 +338,7 @@ impl Report {
     }
 
     /// A count summed over all entities.
-    pub(super) fn total(&self, count: &str) -> u64 {
+    pub(crate) fn total(&self, count: &str) -> u64 {
         let entities = self.json["profiles"][0]["entities"].as_array();
         entities
             .into_iter()
@@ -348,7 +348,7 @@ impl Report {
     }
 
     /// The codes of an entity's errors.
-    pub(super) fn codes(&self, entity: &str) -> Vec<String> {
+    pub(crate) fn codes(&self, entity: &str) -> Vec<String> {
         let errors = self.entity(entity)["errors"]
             .as_array()
             .cloned()
@@ -361,17 +361,17 @@ impl Report {
 }
 
 /// Whether an exchange writes.
-pub(super) fn is_write(exchange: &Exchange) -> bool {
+pub(crate) fn is_write(exchange: &Exchange) -> bool {
     exchange.method != "GET" && !exchange.path.ends_with("/query") && !exchange.path.ends_with("/search")
 }
 
 /// The writes among exchanges.
-pub(super) fn writes(exchanges: &[Exchange]) -> Vec<&Exchange> {
+pub(crate) fn writes(exchanges: &[Exchange]) -> Vec<&Exchange> {
     exchanges.iter().filter(|exchange| is_write(exchange)).collect()
 }
 
 /// How many exchanges an endpoint has.
-pub(super) fn count(exchanges: &[Exchange], endpoint: &str) -> usize {
+pub(crate) fn count(exchanges: &[Exchange], endpoint: &str) -> usize {
     exchanges
         .iter()
         .filter(|exchange| exchange.endpoint.as_deref() == Some(endpoint))
@@ -379,7 +379,7 @@ pub(super) fn count(exchanges: &[Exchange], endpoint: &str) -> usize {
 }
 
 /// The properties that a write names, sorted.
-pub(super) fn written(exchange: &Exchange) -> Vec<String> {
+pub(crate) fn written(exchange: &Exchange) -> Vec<String> {
     let body = exchange.request_json();
     let mut names: Vec<String> = body["properties"]
         .as_object()
@@ -390,7 +390,7 @@ pub(super) fn written(exchange: &Exchange) -> Vec<String> {
 }
 
 /// A property's plain text.
-pub(super) fn plain(value: &Json) -> String {
+pub(crate) fn plain(value: &Json) -> String {
     match value {
         Json::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(""),
         Json::Object(object) => ["plain_text", "name", "start", "id"]
@@ -405,16 +405,16 @@ pub(super) fn plain(value: &Json) -> String {
 }
 
 /// A title's value.
-pub(super) fn title(text: &str) -> Json {
+pub(crate) fn title(text: &str) -> Json {
     json!({ "title": [{ "text": { "content": text } }] })
 }
 
 /// A text's value.
-pub(super) fn text(text: &str) -> Json {
+pub(crate) fn text(text: &str) -> Json {
     json!({ "rich_text": [{ "text": { "content": text } }] })
 }
 
 /// A select's value.
-pub(super) fn select(name: &str) -> Json {
+pub(crate) fn select(name: &str) -> Json {
     json!({ "select": { "name": name } })
 }

@@ -110,6 +110,9 @@ async fn look(
     if let Ok(database) = database {
         if rights == StateRights::Enough {
             found.checks.extend(lease(&database).await);
+            found
+                .checks
+                .extend(super::records::standing(&database, mappings).await);
         }
         found.checks.extend(rows(&database, mappings, &tables).await);
     }

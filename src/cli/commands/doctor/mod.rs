@@ -1,6 +1,7 @@
 //! `doctor`: everything that has to be right before a sync can be, each with the way to mend it.
 
 mod database;
+mod records;
 mod workspace;
 
 use clap::Args;
