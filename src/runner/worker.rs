@@ -23,6 +23,12 @@ const GATHER: Duration = Duration::from_millis(4);
 /// The longest rest while another instance works on the profile.
 const BUSY: Duration = Duration::from_millis(500);
 
+/// The shortest time until what was left for later is looked at again.
+const SOONEST: Duration = Duration::from_secs(3);
+
+/// Records taken up again at once.
+const AT_ONCE: usize = 100;
+
 /// The longest that a schedule is slept on before the clocks are compared again.
 const DOZE: Duration = Duration::from_hours(1);
 
@@ -79,6 +85,9 @@ pub struct Worker {
     is_fresh: bool,
     due: Timestamp,
     rests_until: Instant,
+    /// When records that a cycle left for later are looked at again, and how often in a row that has been so.
+    again: Option<Timestamp>,
+    waits: Failures,
     /// Whether another instance was at work when this one last tried.
     was_busy: bool,
     /// Whether new settings were not reached yet.
@@ -118,6 +127,8 @@ impl Worker {
             is_fresh: false,
             due: Timestamp::MIN,
             rests_until: Instant::now(),
+            again: None,
+            waits: Failures::default(),
             was_busy: false,
             reloads: false,
         }
@@ -158,9 +169,13 @@ impl Worker {
             if !rests && (left.is_zero() || self.pending.is_anywhere()) {
                 return Next::Whole;
             }
+            if !rests {
+                self.take_up_again().await;
+            }
             if !rests && !self.pending.is_empty() {
                 return Next::Woken;
             }
+            let left = self.again.map_or(left, |again| left.min(self.until(again)));
             let until = (Instant::now() + left.min(DOZE)).max(self.rests_until);
             let until = if rests { self.rests_until } else { until };
             self.wait_until(until).await;
@@ -169,11 +184,71 @@ impl Worker {
 
     /// How long until the next whole cycle is due.
     fn left(&self) -> Duration {
+        self.until(self.due)
+    }
+
+    fn until(&self, instant: Timestamp) -> Duration {
         let Some(opened) = &self.opened else {
             return Duration::ZERO;
         };
-        let left = self.due.duration_since(now(opened.engine()));
+        let left = instant.duration_since(now(opened.engine()));
         Duration::try_from(left).unwrap_or(Duration::ZERO)
+    }
+
+    /// Names the records that a cycle left for later, once their time has come.
+    async fn take_up_again(&mut self) {
+        let (Some(opened), Some(again)) = (&self.opened, self.again) else {
+            return;
+        };
+        if !self.until(again).is_zero() {
+            return;
+        }
+        self.again = None;
+        let engine = opened.engine();
+        for entity in &engine.entities {
+            // What cannot be read now is seen to by the next whole cycle.
+            let due = engine
+                .store
+                .links_due(&entity.name, engine.clock.now(), AT_ONCE)
+                .await;
+            for link in due.unwrap_or_default() {
+                self.pending.add(Hint::Row {
+                    entity: entity.name.clone(),
+                    key: link.key,
+                });
+            }
+        }
+    }
+
+    /// Notes when to look again at what a cycle left for later.
+    async fn look_again(&mut self, report: &ProfileReport) {
+        let left: Vec<&str> = report
+            .entities
+            .iter()
+            .filter(|entity| entity.deferred > 0)
+            .map(|entity| entity.entity.as_str())
+            .collect();
+        let Some(opened) = self.opened.as_ref().filter(|_| !left.is_empty()) else {
+            self.waits.forget();
+            return;
+        };
+        let engine = opened.engine();
+        let now = now(engine);
+        let mut earliest: Option<OffsetDateTime> = None;
+        for entity in left {
+            let horizon = engine.clock.now() + time::Duration::HOUR;
+            let due = engine
+                .store
+                .links_due(entity, horizon, 1)
+                .await
+                .unwrap_or_default();
+            let at = due.first().and_then(|link| link.look_again_at);
+            earliest = earliest.into_iter().chain(at).min();
+        }
+        let rest = SignedDuration::try_from(self.waits.rest(chance()).max(SOONEST)).unwrap_or_default();
+        let soonest = now.checked_add(rest).unwrap_or(now);
+        let again = earliest.map(|at| timestamp(at).max(soonest));
+        self.again = self.again.into_iter().chain(again).min();
     }
 
     /// Gathers wakes until that instant, or shortly after the first one.
@@ -382,6 +457,7 @@ impl Worker {
             return false;
         }
         self.failures.forget();
+        self.look_again(&run.report).await;
         self.tell(run.report, true);
         true
     }
@@ -409,6 +485,7 @@ impl Worker {
         }
         self.started = None;
         self.ended = None;
+        self.again = None;
         let rest = self.failures.rest(chance());
         self.handle
             .update(&self.profile, |state| state.next_run_at = None);
