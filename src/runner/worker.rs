@@ -63,7 +63,7 @@ pub struct Unopened {
     pub failure: Failure,
     /// Whether the world failed or a person is needed.
     pub outcome: Outcome,
-    /// Whether Notion refuses the connection, which time does not cure.
+    /// Whether only other settings cure it: a token that is refused, or another workspace's.
     pub refused: bool,
 }
 
@@ -308,7 +308,11 @@ impl Worker {
         if self.opened.is_none() {
             return;
         }
-        match opener.open(&self.profile).await {
+        let ended = tokio::select! {
+            ended = opener.open(&self.profile) => ended,
+            () = self.stopping.stopping() => return,
+        };
+        match ended {
             Ok(opened) => {
                 if let Some(old) = self.opened.take() {
                     old.close().await;
@@ -478,7 +482,7 @@ impl Worker {
         self.tell(report, false);
     }
 
-    /// Rests, and opens everything again afterwards. A refused connection rests until the settings change.
+    /// Rests, and opens everything again afterwards. A refused profile rests until its settings change.
     async fn failed(&mut self, failure: Option<Failure>, refused: bool) {
         if let Some(opened) = self.opened.take() {
             opened.close().await;
@@ -496,7 +500,7 @@ impl Worker {
             tracing::error!(
                 profile = self.profile,
                 code,
-                "Notion refuses the connection; this profile stops until it is told to reload: {message}"
+                "this profile stops until its settings are read again: {message}"
             );
             // Nothing wakes it but new settings.
             self.rests_until = Instant::now() + Duration::from_hours(24 * 365);
