@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::ports::BoxFuture;
 use crate::postgres::NoteListener;
 use crate::project::{Project, Schedule};
-use crate::report::ProfileReport;
+use crate::report::{ErrorCode, ProfileReport};
 use crate::runner::{Handle, Opened, Opener, Stop, Unopened, Worker};
 
 /// How long what is under way may take to finish once a stop is asked for.
@@ -88,11 +88,14 @@ impl Opened for Kept {
 }
 
 fn unopened(failure: Failure) -> Unopened {
-    let (outcome, report) = as_report(&failure);
+    let (outcome, mut report) = as_report(&failure);
+    for hint in &failure.hints {
+        report.message.push_str(&format!("; {hint}"));
+    }
     Unopened {
+        refused: failure.refused || report.code == ErrorCode::PinMismatch,
         failure: report,
         outcome,
-        refused: failure.refused,
     }
 }
 

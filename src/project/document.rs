@@ -49,7 +49,7 @@ pub struct SettingsDocument {
     /// How often `run` syncs. Default: 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<Period>,
-    /// When `run` syncs, as a cron line of five fields; in place of `every`.
+    /// When `run` syncs, as a cron line of five fields, in UTC; in place of `every`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron: Option<String>,
     /// The schema in the same Postgres that holds the sync state. Default: frames_sync.

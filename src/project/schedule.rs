@@ -41,9 +41,11 @@ impl CronLine {
             .seconds(Seconds::Disallowed)
             .year(Year::Disallowed)
             .build();
-        let cron = parser
-            .parse(text)
-            .map_err(|error| format!("the cron line cannot be read: {error}"))?;
+        let cron = parser.parse(text).map_err(|error| {
+            let told = error.to_string().to_lowercase();
+            let told = told.trim_start_matches("component error: ").trim_end_matches('.');
+            format!("the cron line cannot be read: {told}")
+        })?;
         let line = Self {
             written: text.to_owned(),
             cron: Box::new(cron),

@@ -23,6 +23,12 @@ const GATHER: Duration = Duration::from_millis(4);
 /// The longest rest while another instance works on the profile.
 const BUSY: Duration = Duration::from_millis(500);
 
+/// The shortest time until what was left for later is looked at again.
+const SOONEST: Duration = Duration::from_secs(3);
+
+/// Records taken up again at once.
+const AT_ONCE: usize = 100;
+
 /// The longest that a schedule is slept on before the clocks are compared again.
 const DOZE: Duration = Duration::from_hours(1);
 
@@ -57,7 +63,7 @@ pub struct Unopened {
     pub failure: Failure,
     /// Whether the world failed or a person is needed.
     pub outcome: Outcome,
-    /// Whether Notion refuses the connection, which time does not cure.
+    /// Whether only other settings cure it: a token that is refused, or another workspace's.
     pub refused: bool,
 }
 
@@ -79,6 +85,9 @@ pub struct Worker {
     is_fresh: bool,
     due: Timestamp,
     rests_until: Instant,
+    /// When records that a cycle left for later are looked at again, and how often in a row that has been so.
+    again: Option<Timestamp>,
+    waits: Failures,
     /// Whether another instance was at work when this one last tried.
     was_busy: bool,
     /// Whether new settings were not reached yet.
@@ -118,6 +127,8 @@ impl Worker {
             is_fresh: false,
             due: Timestamp::MIN,
             rests_until: Instant::now(),
+            again: None,
+            waits: Failures::default(),
             was_busy: false,
             reloads: false,
         }
@@ -158,9 +169,13 @@ impl Worker {
             if !rests && (left.is_zero() || self.pending.is_anywhere()) {
                 return Next::Whole;
             }
+            if !rests {
+                self.take_up_again().await;
+            }
             if !rests && !self.pending.is_empty() {
                 return Next::Woken;
             }
+            let left = self.again.map_or(left, |again| left.min(self.until(again)));
             let until = (Instant::now() + left.min(DOZE)).max(self.rests_until);
             let until = if rests { self.rests_until } else { until };
             self.wait_until(until).await;
@@ -169,11 +184,71 @@ impl Worker {
 
     /// How long until the next whole cycle is due.
     fn left(&self) -> Duration {
+        self.until(self.due)
+    }
+
+    fn until(&self, instant: Timestamp) -> Duration {
         let Some(opened) = &self.opened else {
             return Duration::ZERO;
         };
-        let left = self.due.duration_since(now(opened.engine()));
+        let left = instant.duration_since(now(opened.engine()));
         Duration::try_from(left).unwrap_or(Duration::ZERO)
+    }
+
+    /// Names the records that a cycle left for later, once their time has come.
+    async fn take_up_again(&mut self) {
+        let (Some(opened), Some(again)) = (&self.opened, self.again) else {
+            return;
+        };
+        if !self.until(again).is_zero() {
+            return;
+        }
+        self.again = None;
+        let engine = opened.engine();
+        for entity in &engine.entities {
+            // What cannot be read now is seen to by the next whole cycle.
+            let due = engine
+                .store
+                .links_due(&entity.name, engine.clock.now(), AT_ONCE)
+                .await;
+            for link in due.unwrap_or_default() {
+                self.pending.add(Hint::Row {
+                    entity: entity.name.clone(),
+                    key: link.key,
+                });
+            }
+        }
+    }
+
+    /// Notes when to look again at what a cycle left for later.
+    async fn look_again(&mut self, report: &ProfileReport) {
+        let left: Vec<&str> = report
+            .entities
+            .iter()
+            .filter(|entity| entity.deferred > 0)
+            .map(|entity| entity.entity.as_str())
+            .collect();
+        let Some(opened) = self.opened.as_ref().filter(|_| !left.is_empty()) else {
+            self.waits.forget();
+            return;
+        };
+        let engine = opened.engine();
+        let now = now(engine);
+        let mut earliest: Option<OffsetDateTime> = None;
+        for entity in left {
+            let horizon = engine.clock.now() + time::Duration::HOUR;
+            let due = engine
+                .store
+                .links_due(entity, horizon, 1)
+                .await
+                .unwrap_or_default();
+            let at = due.first().and_then(|link| link.look_again_at);
+            earliest = earliest.into_iter().chain(at).min();
+        }
+        let rest = SignedDuration::try_from(self.waits.rest(chance()).max(SOONEST)).unwrap_or_default();
+        let soonest = now.checked_add(rest).unwrap_or(now);
+        let again = earliest.map(|at| timestamp(at).max(soonest));
+        self.again = self.again.into_iter().chain(again).min();
     }
 
     /// Gathers wakes until that instant, or shortly after the first one.
@@ -233,7 +308,11 @@ impl Worker {
         if self.opened.is_none() {
             return;
         }
-        match opener.open(&self.profile).await {
+        let ended = tokio::select! {
+            ended = opener.open(&self.profile) => ended,
+            () = self.stopping.stopping() => return,
+        };
+        match ended {
             Ok(opened) => {
                 if let Some(old) = self.opened.take() {
                     old.close().await;
@@ -382,6 +461,7 @@ impl Worker {
             return false;
         }
         self.failures.forget();
+        self.look_again(&run.report).await;
         self.tell(run.report, true);
         true
     }
@@ -402,13 +482,14 @@ impl Worker {
         self.tell(report, false);
     }
 
-    /// Rests, and opens everything again afterwards. A refused connection rests until the settings change.
+    /// Rests, and opens everything again afterwards. A refused profile rests until its settings change.
     async fn failed(&mut self, failure: Option<Failure>, refused: bool) {
         if let Some(opened) = self.opened.take() {
             opened.close().await;
         }
         self.started = None;
         self.ended = None;
+        self.again = None;
         let rest = self.failures.rest(chance());
         self.handle
             .update(&self.profile, |state| state.next_run_at = None);
@@ -419,7 +500,7 @@ impl Worker {
             tracing::error!(
                 profile = self.profile,
                 code,
-                "Notion refuses the connection; this profile stops until it is told to reload: {message}"
+                "this profile stops until its settings are read again: {message}"
             );
             // Nothing wakes it but new settings.
             self.rests_until = Instant::now() + Duration::from_hours(24 * 365);

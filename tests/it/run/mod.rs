@@ -6,7 +6,7 @@ mod world;
 
 use std::time::{Duration, Instant};
 
-use frames_sync::simulator::{Effect, Fault, Trigger};
+use frames_sync::simulator::{Applied, Effect, Fault, Trigger};
 use rustix::process::Signal;
 
 use world::{GET, PATCH, QUERY, Setting, World, things, until, until_note};
@@ -288,6 +288,46 @@ async fn a_refused_token_stops_its_profile_alone() {
 }
 
 #[tokio::test]
+async fn a_write_whose_answer_was_lost_is_settled_without_waiting_for_the_schedule() {
+    let world = World::with(Setting::default()).await;
+    let running = world.run(&[]);
+    running.has_run(1).await;
+    running.has_said("listening for notes").await;
+    let page = world.page("t1");
+    for (note, applied) in [("edit 1", Applied::No), ("edit 2", Applied::Yes)] {
+        world.simulator.clear_exchanges();
+        world.simulator.fault(Fault {
+            when: Trigger {
+                endpoint: Some(PATCH.to_owned()),
+                nth: Some(1),
+                ..Trigger::default()
+            },
+            effect: Effect::Dropped { applied },
+            times: None,
+        });
+        world
+            .sql(&format!("update things set note = '{note}' where id = 't1'"))
+            .await;
+        let settled = "select count(*) from frames_sync.intent where pending";
+        let begun = Instant::now();
+        loop {
+            let pending: i64 = sqlx::query_scalar(settled)
+                .fetch_one(&world.pool)
+                .await
+                .expect("the journal");
+            if pending == 0 && world.note_in_notion(page) == note {
+                break;
+            }
+            assert!(begun.elapsed() < world::PATIENCE, "{}", running.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let sent = if applied == Applied::Yes { 1 } else { 2 };
+        assert_eq!(world.written_notes().len(), sent, "{}", running.log());
+        assert_eq!(world.count(QUERY), 0, "nothing is listed for it");
+    }
+}
+
+#[tokio::test]
 async fn a_profile_whose_notion_is_slow_keeps_no_other_waiting() {
     let world = World::with(Setting {
         profiles: &["cal", "tex"],
@@ -351,7 +391,7 @@ async fn failures_of_the_world_are_waited_out() {
         when: Trigger::default(),
         effect: Effect::ServerError {
             status: 503,
-            applied: frames_sync::simulator::Applied::No,
+            applied: Applied::No,
         },
         times: Some(12),
     });
