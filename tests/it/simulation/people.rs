@@ -311,13 +311,17 @@ impl Schedule {
         let mut state = self.world.lock();
         state.serial += 1;
         let serial = state.serial;
-        let values: Vec<(PropertyId, Value)> = ["name", "note"]
+        let mut values: Vec<(PropertyId, Value)> = ["name", "note"]
             .into_iter()
             .map(|field| {
                 let made = Value::rich(format!("n-made-{field}-{serial}"));
                 (PropertyId::from(field), made)
             })
             .collect();
+        if self.world.chance(serial, 4) == 0 {
+            // A key that the profile does not know, or may not see.
+            values.push((PropertyId::from("postgres_id"), Value::rich("zz9")));
+        }
         self.world.person_makes(&mut state, &values);
         true
     }

@@ -484,6 +484,7 @@ impl World {
                 deleted_at.is_some_and(|at| last.at > *at) && last.at <= snapshot && !pulled
             };
             if removes
+                && field != "tag"
                 && self.tape.setting.conflict != ConflictPolicy::PostgresWins
                 && !state.chosen.contains(&key)
                 && cell.writes.last().is_some_and(newer)
