@@ -200,7 +200,9 @@ impl Schedule {
             return;
         }
         let final_value = normal(&here);
-        let loose = state.touched.contains(&key) || state.ambiguous.contains(id);
+        // A value put back stands twice in the history: which of the two somebody had seen cannot be told by value.
+        let loose =
+            state.touched.contains(&key) || state.ambiguous.contains(id) || self.world.tape.setting.reverts;
         let both = |p: &Write, n: &Write| {
             let p_saw = rows.had_seen(p, &n.text);
             let n_saw = pages.had_seen(n, &p.text);
