@@ -277,7 +277,7 @@ impl Tape {
 }
 
 impl Setting {
-    /// One record of one field, nothing out of the ordinary.
+    /// Two records, so that neither side is ever empty, and nothing out of the ordinary.
     pub(crate) fn plain() -> Self {
         Self {
             conflict: ConflictPolicy::LastWriteWins,
@@ -292,7 +292,7 @@ impl Setting {
             quiet_page: false,
             concurrency: 1,
             offset: 20,
-            records: 1,
+            records: 2,
             fields: 3,
             relations: false,
             table_acts: false,

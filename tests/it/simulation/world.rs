@@ -485,6 +485,8 @@ impl World {
             };
             if removes
                 && field != "tag"
+                // A value put back may be the one that both sides last agreed on: then nothing was edited.
+                && !self.tape.setting.reverts
                 && self.tape.setting.conflict != ConflictPolicy::PostgresWins
                 && !state.chosen.contains(&key)
                 && cell.writes.last().is_some_and(newer)
