@@ -202,8 +202,10 @@ impl Work<'_> {
             }
             remember_past(state, held, now, lag);
             match &field.action {
-                // Seen and not settled: whatever changed did so before this look.
-                FieldAction::Freeze(_) | FieldAction::Defer => seen_at(state, now),
+                // Seen and not settled: whatever changed did so before this look. A write that succeeds settles it.
+                FieldAction::Freeze(_) | FieldAction::Defer | FieldAction::Push(_) | FieldAction::Pull(_) => {
+                    seen_at(state, now);
+                }
                 FieldAction::Keep => state.changed_at = Sides::default(),
                 _ => {}
             }
@@ -431,7 +433,6 @@ impl Work<'_> {
                         }
                         Pulled::Moved => return Ok(None),
                         Pulled::Refused(code, message) => {
-                            seen_at(link.fields.entry(field.property.clone()).or_default(), now);
                             failed.push(self.refused(entity, seen, field, code, message, now));
                         }
                     }
@@ -443,7 +444,6 @@ impl Work<'_> {
             Pulled::Refused(code, message) => {
                 let mut link = link;
                 for field in pulls {
-                    seen_at(link.fields.entry(field.property.clone()).or_default(), now);
                     link.troubles
                         .push(self.refused(entity, seen, field, code, message.clone(), now));
                 }

@@ -263,8 +263,9 @@ impl Schedule {
                 let key = self.key(record);
                 let value = Value::text(format!("q{target}"));
                 let done = self.world.tables.set(TEAMS, &key, RELATION, value);
-                if done {
-                    self.world.lock().related.insert(key.to_string());
+                let mut state = self.world.lock();
+                if done && !state.page_related.contains(&key.to_string()) {
+                    state.related.insert(key.to_string());
                 }
                 done
             }
@@ -368,6 +369,7 @@ impl Schedule {
         if editable {
             // From here on a target that vanishes may well have been taken out by hand.
             state.related.remove(&key.to_string());
+            state.page_related.insert(key.to_string());
             self.world.person_changes(&mut state, &id, |version| {
                 version.page.properties.insert(
                     PropertyId::from(RELATION),

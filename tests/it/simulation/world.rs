@@ -146,6 +146,8 @@ pub(crate) struct State {
     pub(crate) target_trashed: bool,
     /// Rows that were given a reference; nobody ever takes one away.
     pub(crate) related: BTreeSet<String>,
+    /// Records whose relation a person set: a target that vanishes from it may have been taken out by hand.
+    pub(crate) page_related: BTreeSet<String>,
     /// When the application deleted each row.
     pub(crate) deleted_at: BTreeMap<String, Millis>,
     /// Records that a person decided something about.
