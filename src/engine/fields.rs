@@ -192,8 +192,10 @@ impl Work<'_> {
             }
             remember_past(state, held, now, lag);
             match &field.action {
-                // Seen and not settled: whatever changed did so before this look.
-                FieldAction::Freeze(_) | FieldAction::Defer => seen_at(state, now),
+                // Seen and not settled: whatever changed did so before this look. A write that succeeds settles it.
+                FieldAction::Freeze(_) | FieldAction::Defer | FieldAction::Push(_) | FieldAction::Pull(_) => {
+                    seen_at(state, now);
+                }
                 FieldAction::Keep => state.changed_at = Sides::default(),
                 _ => {}
             }
@@ -446,7 +448,7 @@ fn policy_chose(reason: Reason) -> bool {
 }
 
 /// Notes that both sides were looked at and not settled.
-pub(super) fn seen_at(state: &mut crate::reconcile::FieldState, now: OffsetDateTime) {
+fn seen_at(state: &mut crate::reconcile::FieldState, now: OffsetDateTime) {
     state.changed_at.postgres.get_or_insert(now);
     state.changed_at.notion.get_or_insert(now);
 }

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::EngineError;
 use super::Entity;
-use super::fields::{remember_past, seen_at};
+use super::fields::remember_past;
 use super::observe::{Seen, encode};
 use super::run::Work;
 use crate::journal::{Act, AuditEntry, Kept, Trouble};
@@ -55,7 +55,6 @@ impl Work<'_> {
                         }
                         Pulled::Moved => return Ok(None),
                         Pulled::Refused(code, message) => {
-                            seen_at(link.fields.entry(field.property.clone()).or_default(), now);
                             failed.push(self.refused(entity, seen, field, code, message, now));
                         }
                     }
@@ -67,7 +66,6 @@ impl Work<'_> {
             Pulled::Refused(code, message) => {
                 let mut link = link;
                 for field in pulls {
-                    seen_at(link.fields.entry(field.property.clone()).or_default(), now);
                     link.troubles
                         .push(self.refused(entity, seen, field, code, message.clone(), now));
                 }

@@ -189,11 +189,14 @@ pub(crate) fn scripts() -> Vec<Script> {
     scripts
 }
 
+/// At which effects a process is killed: how many pass before, and whether it takes effect first.
+pub(crate) type Kills = Vec<(u8, bool)>;
+
 /// What came of killing a script everywhere.
 pub(crate) struct Killed {
     pub(crate) points: usize,
     /// The kills and what was violated then.
-    pub(crate) failed: Vec<(Vec<(u8, bool)>, Vec<String>)>,
+    pub(crate) failed: Vec<(Kills, Vec<String>)>,
 }
 
 /// How many effects a script has from `from` on, up to what a kill can count.
@@ -227,7 +230,7 @@ pub(crate) fn kill_everywhere(script: &Script, step: usize, pairs: bool, mutant:
                 vec![None]
             };
             for second in seconds {
-                let kills: Vec<(u8, bool)> = std::iter::once((skip, after)).chain(second).collect();
+                let kills: Kills = std::iter::once((skip, after)).chain(second).collect();
                 let verdict = simulate(&script.tape(from, &kills), mutant, false);
                 killed.points += 1;
                 if !verdict.violations.is_empty() {

@@ -139,7 +139,13 @@ impl Schedule {
             }
             let setting = &self.world.tape.setting;
             let stays = setting.on_row_delete != OnRowDelete::TrashPage;
-            if self.world.tables.row(TEAMS, &link.key).is_none() && !stays {
+            // A row that could not be put back is told on its page, and in every report.
+            let told = link
+                .page
+                .as_ref()
+                .and_then(|id| state.pages.get(id))
+                .is_some_and(|page| property(&page.now().page, "sync_status") == "error");
+            if self.world.tables.row(TEAMS, &link.key).is_none() && !stays && !told {
                 found.push(format!("I2: row {} is gone and its link is not", link.key));
             }
         }
@@ -200,7 +206,9 @@ impl Schedule {
             return;
         }
         let final_value = normal(&here);
-        let loose = state.touched.contains(&key) || state.ambiguous.contains(id);
+        // A value put back stands twice in the history: which of the two somebody had seen cannot be told by value.
+        let loose =
+            state.touched.contains(&key) || state.ambiguous.contains(id) || self.world.tape.setting.reverts;
         let both = |p: &Write, n: &Write| {
             let p_saw = rows.had_seen(p, &n.text);
             let n_saw = pages.had_seen(n, &p.text);

@@ -263,8 +263,9 @@ impl Schedule {
                 let key = self.key(record);
                 let value = Value::text(format!("q{target}"));
                 let done = self.world.tables.set(TEAMS, &key, RELATION, value);
-                if done {
-                    self.world.lock().related.insert(key.to_string());
+                let mut state = self.world.lock();
+                if done && !state.page_related.contains(&key.to_string()) {
+                    state.related.insert(key.to_string());
                 }
                 done
             }
@@ -311,13 +312,17 @@ impl Schedule {
         let mut state = self.world.lock();
         state.serial += 1;
         let serial = state.serial;
-        let values: Vec<(PropertyId, Value)> = ["name", "note"]
+        let mut values: Vec<(PropertyId, Value)> = ["name", "note"]
             .into_iter()
             .map(|field| {
                 let made = Value::rich(format!("n-made-{field}-{serial}"));
                 (PropertyId::from(field), made)
             })
             .collect();
+        if self.world.chance(serial, 4) == 0 {
+            // A key that the profile does not know, or may not see.
+            values.push((PropertyId::from("postgres_id"), Value::rich("zz9")));
+        }
         self.world.person_makes(&mut state, &values);
         true
     }
@@ -364,6 +369,7 @@ impl Schedule {
         if editable {
             // From here on a target that vanishes may well have been taken out by hand.
             state.related.remove(&key.to_string());
+            state.page_related.insert(key.to_string());
             self.world.person_changes(&mut state, &id, |version| {
                 version.page.properties.insert(
                     PropertyId::from(RELATION),

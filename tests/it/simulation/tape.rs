@@ -277,7 +277,7 @@ impl Tape {
 }
 
 impl Setting {
-    /// One record of one field, nothing out of the ordinary.
+    /// Two records, so that neither side is ever empty, and nothing out of the ordinary.
     pub(crate) fn plain() -> Self {
         Self {
             conflict: ConflictPolicy::LastWriteWins,
@@ -292,7 +292,7 @@ impl Setting {
             quiet_page: false,
             concurrency: 1,
             offset: 20,
-            records: 1,
+            records: 2,
             fields: 3,
             relations: false,
             table_acts: false,
@@ -306,6 +306,7 @@ impl Setting {
     fn of(draw: &mut Stream) -> Self {
         use ConflictPolicy as C;
         let plain = draw.chance(40);
+        let strict_cap = draw.chance(15);
         Self {
             conflict: draw.pick(&[
                 C::LastWriteWins,
@@ -334,11 +335,16 @@ impl Setting {
             quiet_page: draw.chance(20),
             concurrency: draw.pick(&[1, 2, 16]),
             offset: i32::try_from(draw.between(-300, 300)).unwrap_or(0),
-            records: 1 + draw.small(4),
+            // Enough of them to delete more than the cap allows.
+            records: if strict_cap {
+                5 + draw.small(4)
+            } else {
+                1 + draw.small(4)
+            },
             fields: 1 + draw.small(3),
             relations: !plain && draw.chance(40),
             table_acts: !plain && draw.chance(40),
-            strict_cap: draw.chance(20),
+            strict_cap,
             index_lag: draw.pick(&[0, 20, 120]),
             latency: draw.pick(&[300, 1_000, 4_000]),
             reverts: draw.chance(10),
@@ -365,7 +371,7 @@ fn work(setting: &Setting, draw: &mut Stream, count: i64, start: Millis, end: Mi
             let op = if roll < 25 && kinds[special] {
                 match special {
                     0 => Op::RowInsert { record },
-                    1 => Op::RowDelete { record },
+                    1 | 11 => Op::RowDelete { record },
                     2 if flag => Op::RowLeave { record },
                     2 => Op::RowReturn { record },
                     3 if flag => Op::RowReturn { record },

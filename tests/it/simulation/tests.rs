@@ -66,11 +66,13 @@ fn the_canary_always_fails() {
 #[test]
 fn the_planted_bugs_that_are_easy_to_find_are_found() {
     for (mutant, seeds) in [
-        (Mutant::StatusAlways, 5),
-        (Mutant::NoDirectRead, 20),
-        (Mutant::HasMoreIgnored, 20),
-        (Mutant::MissingIsEmpty, 40),
-        (Mutant::NoSettling, 60),
+        (Mutant::StatusAlways, 2),
+        (Mutant::MissingIsEmpty, 3),
+        (Mutant::BaselineBeforeAnswer, 6),
+        (Mutant::NoSettling, 10),
+        (Mutant::NoJournal, 10),
+        (Mutant::HasMoreIgnored, 12),
+        (Mutant::NoForcePush, 14),
     ] {
         assert!(seeds_to_detect(mutant, seeds).is_some(), "{}", mutant.text());
     }

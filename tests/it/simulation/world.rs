@@ -146,6 +146,8 @@ pub(crate) struct State {
     pub(crate) target_trashed: bool,
     /// Rows that were given a reference; nobody ever takes one away.
     pub(crate) related: BTreeSet<String>,
+    /// Records whose relation a person set: a target that vanishes from it may have been taken out by hand.
+    pub(crate) page_related: BTreeSet<String>,
     /// When the application deleted each row.
     pub(crate) deleted_at: BTreeMap<String, Millis>,
     /// Records that a person decided something about.
@@ -484,6 +486,9 @@ impl World {
                 deleted_at.is_some_and(|at| last.at > *at) && last.at <= snapshot && !pulled
             };
             if removes
+                && field != "tag"
+                // A value put back may be the one that both sides last agreed on: then nothing was edited.
+                && !self.tape.setting.reverts
                 && self.tape.setting.conflict != ConflictPolicy::PostgresWins
                 && !state.chosen.contains(&key)
                 && cell.writes.last().is_some_and(newer)
