@@ -9,7 +9,8 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::error::with_causes;
-use super::session::{self, Memory};
+use super::remembered::{self, Memory};
+use super::session;
 use super::{Exit, Failure};
 use crate::journal::{Conflict, ConflictStatus};
 use crate::mapping::Mapping;
@@ -27,7 +28,7 @@ use crate::value::Value;
 impl Memory {
     /// How each entity stands.
     pub(crate) async fn status(&self) -> Result<StatusReport, Failure> {
-        let failed = |error: StoreError| session::store(&error);
+        let failed = |error: StoreError| remembered::store(&error);
         let runs = self.store.runs(1).await.map_err(failed)?;
         let last = runs.first();
         let working = self.store.lease().await.map_err(failed)?;
@@ -78,20 +79,20 @@ impl Memory {
     /// What waits for a person, oldest first.
     pub(crate) async fn conflicts(&self) -> Result<ConflictsReport, Failure> {
         let open = self.store.open_conflicts(None).await;
-        let open = open.map_err(|error| session::store(&error))?;
+        let open = open.map_err(|error| remembered::store(&error))?;
         Ok(self.report(open.iter().map(|conflict| self.told(conflict)).collect()))
     }
 
     /// One conflict, in any status.
     pub(crate) async fn conflict(&self, id: Uuid) -> Result<Option<ConflictReport>, Failure> {
         let found = self.store.conflict(id).await;
-        let found = found.map_err(|error| session::store(&error))?;
+        let found = found.map_err(|error| remembered::store(&error))?;
         Ok(found.map(|conflict| self.told(&conflict)))
     }
 
     /// Records a person's choice, made on the values of that `rev`; without one, on those of now.
     pub(crate) async fn choose(&self, id: Uuid, rev: Option<i64>, side: Side) -> Result<Choice, Failure> {
-        let failed = |error: StoreError| session::store(&error);
+        let failed = |error: StoreError| remembered::store(&error);
         let Some(conflict) = self.store.conflict(id).await.map_err(failed)? else {
             return Ok(Choice::Unknown);
         };
@@ -149,7 +150,7 @@ impl Memory {
         let mut troubled = Vec::new();
         for mapping in &self.mappings {
             let links = self.store.links_troubled(&mapping.entity, limit).await;
-            for link in links.map_err(|error| session::store(&error))? {
+            for link in links.map_err(|error| remembered::store(&error))? {
                 for trouble in &link.troubles {
                     troubled.push(Troubled {
                         entity: link.entity.clone(),
@@ -174,7 +175,7 @@ impl Memory {
 
     /// Entries of the audit log, and the run that the filter names.
     pub(crate) async fn history(&self, filter: &AuditFilter) -> Result<HistoryReport, Failure> {
-        let failed = |error: StoreError| session::store(&error);
+        let failed = |error: StoreError| remembered::store(&error);
         let entries = self.store.audit(filter).await.map_err(failed)?;
         let run = match filter.run {
             Some(id) => self.store.run(id).await.map_err(failed)?,

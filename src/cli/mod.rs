@@ -12,6 +12,7 @@ mod live;
 mod logging;
 mod memory;
 mod progress;
+mod remembered;
 mod session;
 mod terminal;
 mod view;

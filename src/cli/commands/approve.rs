@@ -4,7 +4,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::context::{self, Selection};
-use crate::cli::session::{self, Memory};
+use crate::cli::remembered::{self, Memory};
+use crate::cli::session;
 use crate::cli::{Exit, Failure, Format, Global, Terminal};
 use crate::ports::{Approval, Store as _};
 
@@ -43,7 +44,7 @@ impl Approve {
                     .store
                     .approve(&approval)
                     .await
-                    .map_err(|error| session::store(&error))?;
+                    .map_err(|error| remembered::store(&error))?;
                 until.push((name, approval.expires_at));
             }
             Ok::<_, Failure>(until)

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use uuid::Uuid;
 
 use crate::cli::context::{self, Selection};
-use crate::cli::session::Memory;
+use crate::cli::remembered::Memory;
 use crate::cli::{Exit, Failure, Format, Global, Terminal, view};
 use crate::project::Project;
 use crate::reconcile::Side;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::run_once::parse_key;
 use crate::cli::context::{self, Selection};
-use crate::cli::session::Memory;
+use crate::cli::remembered::Memory;
 use crate::cli::{Exit, Failure, Format, Global, Terminal, view};
 use crate::ports::AuditFilter;
 use crate::project::Project;

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::context::{self, Selection};
-use crate::cli::session::Memory;
+use crate::cli::remembered::Memory;
 use crate::cli::{Exit, Failure, Format, Global, Terminal, view};
 use crate::project::Project;
 use crate::report::StatusReport;

@@ -6,7 +6,8 @@ use uuid::Uuid;
 use crate::cli::context::{self, Selection};
 use crate::cli::error::with_causes;
 use crate::cli::progress;
-use crate::cli::session::{self, Memory, Session};
+use crate::cli::remembered::{self, Memory};
+use crate::cli::session::Session;
 use crate::cli::{Exit, Failure, Format, Global, Terminal, view};
 use crate::engine::{Engine, Left, UndoPlan};
 use crate::journal::AuditEntry;
@@ -62,7 +63,7 @@ impl Undo {
     /// The entries, newest first.
     async fn entries(&self, project: &Project, name: &str) -> Result<Vec<AuditEntry>, Failure> {
         let memory = Memory::open(project, name).await?;
-        let failed = |error: crate::ports::StoreError| session::store(&error);
+        let failed = |error: crate::ports::StoreError| remembered::store(&error);
         let one = AuditFilter {
             entry: Some(self.target),
             limit: 1,

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::cli::context::{self, Selection};
-use crate::cli::session::{self, Memory};
+use crate::cli::remembered::{self, Memory};
 use crate::cli::{Exit, Failure, Format, Global, Terminal};
 
 /// How long a handshake is let in.
@@ -64,7 +64,7 @@ impl Webhook {
 }
 
 async fn enroll(memory: &Memory, may_replace: bool, terminal: &Terminal) -> Result<Exit, Failure> {
-    let failed = |error: crate::ports::StoreError| session::store(&error);
+    let failed = |error: crate::ports::StoreError| remembered::store(&error);
     let name = &memory.profile.name;
     let before = memory.store.enrolment().await.map_err(failed)?;
     if !memory.store.open_enrolment(may_replace).await.map_err(failed)? {
@@ -114,7 +114,7 @@ async fn enroll(memory: &Memory, may_replace: bool, terminal: &Terminal) -> Resu
 
 async fn forget(memory: &Memory, terminal: &Terminal) -> Result<Exit, Failure> {
     let forgotten = memory.store.forget_enrolment().await;
-    let is_forgotten = forgotten.map_err(|error| session::store(&error))?;
+    let is_forgotten = forgotten.map_err(|error| remembered::store(&error))?;
     let name = &memory.profile.name;
     match terminal.format() {
         Format::Json => terminal.json(&json!({ "version": 1, "profile": name, "forgotten": is_forgotten })),

@@ -6,7 +6,7 @@ mod workspace;
 pub(crate) use database::reach;
 pub(crate) use workspace::{ParentProblem, Workspace, look};
 
-use super::session::{Remembered, remembered};
+use super::remembered::{Remembered, remembered};
 use crate::diagnostic::Diagnostic;
 use crate::mapping::Mapping;
 use crate::project::{Profile, Project};

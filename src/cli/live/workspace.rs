@@ -2,7 +2,8 @@
 
 use super::{document, setting};
 use crate::cli::error::with_causes;
-use crate::cli::session::{Remembered, client};
+use crate::cli::remembered::Remembered;
+use crate::cli::session::client;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::mapping::{Field, Mapping};
 use crate::notion::setup::{SetupError, Surveyed, survey};

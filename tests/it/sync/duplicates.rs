@@ -20,14 +20,14 @@ fn copy(world: &World, page: Uuid) -> Uuid {
         .unwrap_or_else(|refusal| panic!("{}", refusal.message))
 }
 
-/// The next creates are cut off, and done ten seconds later.
+/// The next creates are cut off, and done an hour later: later than any machine is slow.
 fn creates_land_late(world: &World, times: u32) {
     world.simulator.fault(Fault {
         when: Trigger {
             endpoint: Some(CREATE.to_owned()),
             ..Trigger::default()
         },
-        effect: Effect::AppliedLate { seconds: 10 },
+        effect: Effect::AppliedLate { seconds: 3600 },
         times: Some(times),
     });
 }
@@ -104,7 +104,7 @@ async fn a_page_that_a_lost_create_made_after_all_is_trashed_and_its_record_keep
     assert_eq!(world.pages_of("Things", "t4").len(), 0);
     world.ok(&["sync"]);
     let page = world.page("Things", "t4");
-    world.simulator.advance(Duration::from_secs(20));
+    world.simulator.advance(Duration::from_secs(3700));
     assert_eq!(world.pages_of("Things", "t4").len(), 2, "the lost request landed");
     let plan = world.ok(&["plan"]);
     assert_eq!(
@@ -132,7 +132,7 @@ async fn a_late_page_that_a_person_edited_meanwhile_is_a_duplicate_for_a_person(
     world.run(&["sync"]);
     world.ok(&["sync"]);
     let page = world.page("Things", "t4");
-    world.simulator.advance(Duration::from_secs(20));
+    world.simulator.advance(Duration::from_secs(3700));
     let late = world
         .pages_of("Things", "t4")
         .into_iter()
@@ -160,7 +160,7 @@ async fn no_run_trashes_more_than_twenty_late_pages_and_none_counts_against_the_
     }
     world.ok(&["sync"]);
     assert_eq!(world.pages("Things").len(), 40);
-    world.simulator.advance(Duration::from_secs(20));
+    world.simulator.advance(Duration::from_secs(3700));
     assert_eq!(world.pages("Things").len(), 65);
     let report = world.run(&["sync"]);
     assert_eq!(report.total("pages_trashed"), 20, "{:#}", report.json);

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::context::{self, Selection};
-use crate::cli::session::Remembered;
+use crate::cli::remembered::Remembered;
 use crate::cli::{Exit, Failure, Format, Global, Terminal};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::mapping::Mapping;
