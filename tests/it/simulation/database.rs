@@ -126,6 +126,9 @@ impl Gate {
                 &[]
             }
         };
+        if matches!(write, RowWrite::Insert { .. }) {
+            state.deleted_at.remove(&key);
+        }
         for change in set {
             if !MAPPED.contains(&change.column.as_str()) {
                 state

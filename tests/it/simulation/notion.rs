@@ -114,10 +114,9 @@ impl Connection {
     }
 
     /// I9: only what is mapped, and the engine's own, is ever sent.
-    fn watch(&self, page: Option<&PageId>, write: &PageWrite) {
+    fn watch(&self, write: &PageWrite) {
         let mut state = self.world.lock();
         state.notion_writes += 1;
-        state.data_writes += u64::from(page.is_none() || is_data(write));
         for (id, value) in &write.properties {
             let name = id.as_str();
             let ours = ["postgres_id", "last_synced", "sync_status"].contains(&name);
@@ -142,7 +141,7 @@ impl Connection {
         write: &PageWrite,
     ) -> Result<Page, PagesError> {
         let world = &self.world;
-        self.watch(page, write);
+        self.watch(write);
         self.travel().await;
         world.trace(
             || {
@@ -238,6 +237,7 @@ impl Connection {
         snapshot: Millis,
     ) -> Result<Page, PagesError> {
         let mut state = self.world.lock();
+        let counts = u64::from(page.is_none() || is_data(write));
         let id = match page {
             Some(id) => {
                 let version = state.pages.get(id).ok_or(PagesError::Inaccessible)?.now();
@@ -255,6 +255,7 @@ impl Connection {
             }
             None => self.world.create(&mut state, entity, write),
         };
+        state.data_writes += counts;
         Ok(state.shown(&state.pages[&id].now().page))
     }
 
