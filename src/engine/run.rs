@@ -227,16 +227,16 @@ impl Work<'_> {
 
     /// What the profile was pinned to, and what it is now.
     pub(super) async fn identity(&self) -> Result<Identity, EngineError> {
-        let now = [
-            (BOT_PIN, Some(self.bot.to_string())),
-            (DATABASE_PIN, self.engine.store.identity().await?),
-        ];
         Ok(Identity {
-            pinned: self.engine.store.pins().await?,
-            now: now
+            pinned: self
+                .engine
+                .store
+                .pins()
+                .await?
                 .into_iter()
-                .filter_map(|(name, value)| Some((name, value?)))
-                .collect(),
+                .find(|pin| pin.name == DATABASE_PIN)
+                .map(|pin| pin.value),
+            database: self.engine.store.identity().await?,
         })
     }
 
@@ -543,37 +543,27 @@ impl Work<'_> {
     }
 }
 
-/// The pin of the connection that the pages were written with.
-const BOT_PIN: &str = "bot";
-
 /// The pin of the database that holds rows and state.
 const DATABASE_PIN: &str = "postgres_system";
 
-/// 6.10: what tells whether the state still belongs to its database and connection.
+/// 6.10: what tells whether the state still belongs to its database. The connection was held against its pin before
+/// anything was read.
 pub(super) struct Identity {
-    pinned: Vec<Pin>,
-    now: Vec<(&'static str, String)>,
+    pinned: Option<String>,
+    /// `None` where the store cannot tell.
+    database: Option<String>,
 }
 
 impl Identity {
-    fn differs(&self, name: &str, value: &str) -> bool {
-        self.pinned
-            .iter()
-            .any(|pin| pin.name == name && pin.value != value)
-    }
-
     /// What speaks against it, in words.
     pub(super) fn doubts(&self, captured: &[Captured]) -> Vec<String> {
-        let mut doubts: Vec<String> = self
-            .now
-            .iter()
-            .filter(|(name, value)| self.differs(name, value))
-            .map(|(name, _)| match *name {
-                BOT_PIN => "the token is another connection's than the one that the pages were written with",
-                _ => "the database is another one than the state was made in: a restored, copied or promoted one",
-            })
-            .map(str::to_owned)
-            .collect();
+        let mut doubts = Vec::new();
+        if self.pinned.is_some() && self.database.is_some() && self.pinned != self.database {
+            doubts.push(
+                "the database is another one than the state was made in: a restored, copied or promoted one"
+                    .to_owned(),
+            );
+        }
         let forgotten: usize = captured.iter().map(|captured| captured.forgotten).sum();
         if forgotten > 0 {
             doubts.push(format!(
@@ -583,17 +573,13 @@ impl Identity {
         doubts
     }
 
-    /// The pins that are not, or no longer, what they should be.
-    fn unpinned(&self) -> impl Iterator<Item = Pin> {
-        self.now
-            .iter()
-            .filter(|(name, value)| {
-                self.differs(name, value) || !self.pinned.iter().any(|pin| pin.name == *name)
-            })
-            .map(|(name, value)| Pin {
-                name: (*name).to_owned(),
-                value: value.clone(),
-            })
+    /// The pin where it is not, or no longer, what it should be.
+    fn unpinned(&self) -> Option<Pin> {
+        let database = self.database.clone()?;
+        (self.pinned.as_ref() != Some(&database)).then(|| Pin {
+            name: DATABASE_PIN.to_owned(),
+            value: database,
+        })
     }
 }
 

@@ -135,7 +135,7 @@ async fn an_open_conflict_names_the_way_out() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     for wanted in [
         "note <-> Note (manual)",
-        "\"from Postgres\"  (was \"a note\", changed after 20",
+        "\"from Postgres\"  (was \"a note\"",
         "\"from Notion\"  (was \"a note\"",
         "neither side is written: both sides changed, and a person must choose",
         "--take postgres|notion",

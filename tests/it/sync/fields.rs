@@ -607,7 +607,11 @@ async fn settled_by_trigger_time(minutes: i64) -> (World, uuid::Uuid, Json) {
     }
     world.ok(&["setup"]);
     world.ok(&["sync"]);
+    world.let_pass(1).await;
     let page = both_edit(&world).await;
+    world
+        .simulator
+        .set_clock(frames_sync::simulator::Clock::Machine { offset: 0 });
     world
         .sql(&format!(
             "update frames_sync.change_log set at = at + {minutes} * interval '1 minute'"

@@ -52,39 +52,38 @@ async fn write_as_us(world: &World, page: Uuid, properties: Json) {
 }
 
 #[tokio::test]
-async fn another_database_or_connection_is_plan_only_until_a_person_approves() {
-    for pin in ["postgres_system", "bot"] {
-        let world = set_up().await;
-        let pinned = format!("select value from frames_sync.pin where name = '{pin}'");
-        let real = world.scalar(&pinned).await.expect("a pin");
-        world
-            .sql(&format!(
-                "update frames_sync.pin set value = 'another' where name = '{pin}'"
-            ))
-            .await;
-        edited(&world).await;
-        let rows = world.rows("things").await;
-        for command in ["sync", "push", "pull"] {
-            world.simulator.clear_exchanges();
-            refused(&world.run(&[command]), "quarantined");
-            assert_eq!(writes(&world.simulator.exchanges()).len(), 0, "{pin} {command}");
-            assert_eq!(world.rows("things").await, rows, "{pin} {command}");
-        }
-        let plan = world.run(&["plan"]);
-        assert_eq!(plan.json["refusals"][0]["code"], "quarantined");
-        let hash = refused(&world.run(&["sync"]), "quarantined");
-        world.ok(&["approve", &hash]);
-        world.ok(&["sync"]);
-        assert_eq!(note_of_t2(&world).await.as_deref(), Some("typed"));
-        assert_eq!(world.text(world.page("Things", "t1"), "Amount"), "50");
-        assert_eq!(
-            world.scalar(&pinned).await,
-            Some(real),
-            "it is the profile's from now on"
-        );
-        world.sql("update things set amount = 51 where id = 't1'").await;
-        world.ok(&["sync"]);
+async fn another_database_is_plan_only_until_a_person_approves() {
+    let pin = "postgres_system";
+    let world = set_up().await;
+    let pinned = format!("select value from frames_sync.pin where name = '{pin}'");
+    let real = world.scalar(&pinned).await.expect("a pin");
+    world
+        .sql(&format!(
+            "update frames_sync.pin set value = 'another' where name = '{pin}'"
+        ))
+        .await;
+    edited(&world).await;
+    let rows = world.rows("things").await;
+    for command in ["sync", "push", "pull"] {
+        world.simulator.clear_exchanges();
+        refused(&world.run(&[command]), "quarantined");
+        assert_eq!(writes(&world.simulator.exchanges()).len(), 0, "{pin} {command}");
+        assert_eq!(world.rows("things").await, rows, "{pin} {command}");
     }
+    let plan = world.run(&["plan"]);
+    assert_eq!(plan.json["refusals"][0]["code"], "quarantined");
+    let hash = refused(&world.run(&["sync"]), "quarantined");
+    world.ok(&["approve", &hash]);
+    world.ok(&["sync"]);
+    assert_eq!(note_of_t2(&world).await.as_deref(), Some("typed"));
+    assert_eq!(world.text(world.page("Things", "t1"), "Amount"), "50");
+    assert_eq!(
+        world.scalar(&pinned).await,
+        Some(real),
+        "it is the profile's from now on"
+    );
+    world.sql("update things set amount = 51 where id = 't1'").await;
+    world.ok(&["sync"]);
 }
 
 #[tokio::test]
@@ -112,7 +111,6 @@ async fn a_database_restored_to_an_earlier_time_pulls_nothing_before_a_person_ap
              create table kept.audit as table frames_sync.audit;",
         )
         .await;
-    world.simulator.advance(Duration::from_secs(600));
     world
         .sql("update things set note = 'after the backup' where id = 't1'")
         .await;
@@ -129,6 +127,8 @@ async fn a_database_restored_to_an_earlier_time_pulls_nothing_before_a_person_ap
              update things set note = k.note from kept.things k where k.id = things.id;",
         )
         .await;
+    // The backup is an hour old.
+    world.let_pass(1).await;
     let rows = world.rows("things").await;
     world.simulator.clear_exchanges();
     let hash = refused(&world.run(&["sync", "--full"]), "quarantined");
