@@ -47,6 +47,15 @@ fn steps(text: &str) -> Vec<Part> {
     parts
 }
 
+/// The commands of the blocks outside the steps, without the comments beside them.
+fn asked(text: &str) -> Vec<String> {
+    let (_, rest) = text.split_once("## Ask it").expect("the commands that ask");
+    rest.lines()
+        .filter(|line| line.starts_with("frames-sync "))
+        .map(|line| line.split('#').next().unwrap_or(line).trim().to_owned())
+        .collect()
+}
+
 /// The commands named in the text itself, between backticks, without what only shows an option.
 fn mentioned(text: &str) -> Vec<String> {
     let mut commands: Vec<String> = text
@@ -155,6 +164,21 @@ async fn every_command_of_the_readme_does_what_it_says() {
         }
     });
 
+    let asked = asked(&text);
+    assert!(asked.len() >= 5, "{asked:?}");
+    let (_, history) = run(&words("frames-sync history --entity teams --format json"));
+    let history: serde_json::Value = serde_json::from_str(&history).expect("a report");
+    let of_team = |field: &str| history["entries"][0][field].as_str().expect("an id").to_owned();
+    for command in asked {
+        // An undo is confirmed by a person, or by `--yes`.
+        let (code, said) = run(&words(
+            &command
+                .replace("undo RUN", "undo RUN --yes")
+                .replace("RUN", &of_team("run_id"))
+                .replace("team_12", &of_team("key")),
+        ));
+        assert_eq!(code, Some(0), "{command}\n{said}");
+    }
     for command in mentioned(&text) {
         let (code, said) = run(&words(&command));
         assert_eq!(code, Some(0), "{command}\n{said}");
