@@ -119,7 +119,7 @@ impl Work<'_> {
             guards: entity.guards,
             linked,
             initialised: marks.initialised,
-            scope_changed: self.scope_changed(entity).await?,
+            scope_changed: self.scope_changed(entity),
             rows_seen: found.rows_seen,
             pages_seen: found.pages_seen,
             pages_trashed_today: self.deleted_since(&found, entity, Side::Notion, day).await?,

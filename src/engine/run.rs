@@ -45,6 +45,8 @@ pub(super) struct Work<'a> {
     pub(super) bot: UserId,
     pub(super) attendant: Option<&'a dyn Attendant>,
     pub(super) watcher: &'a dyn Watcher,
+    /// What the profile is pinned to, as it stood when the run looked around.
+    pins: Mutex<Vec<Pin>>,
     marks: Mutex<BTreeMap<String, Marks>>,
     lease_until: Mutex<OffsetDateTime>,
     waiting: Mutex<BTreeSet<(String, RecordKey)>>,
@@ -75,6 +77,7 @@ impl<'a> Work<'a> {
             bot: engine.pages.bot(),
             attendant: None,
             watcher,
+            pins: Mutex::default(),
             marks: Mutex::default(),
             lease_until: Mutex::new(engine.clock.now()),
             waiting: Mutex::default(),
@@ -201,12 +204,11 @@ impl Work<'_> {
     }
 
     /// Whether the entity's rows are chosen otherwise than when it was last applied.
-    pub(super) async fn scope_changed(&self, entity: &Entity) -> Result<bool, EngineError> {
+    pub(super) fn scope_changed(&self, entity: &Entity) -> bool {
         let name = scope_pin(&entity.name);
-        let pins = self.engine.store.pins().await?;
-        Ok(pins
+        locked(&self.pins)
             .iter()
-            .any(|pin| pin.name == name && pin.value != entity.scope))
+            .any(|pin| pin.name == name && pin.value != entity.scope)
     }
 
     /// Counts the errors of records that this run had no reason to look at: they are still not in step.
@@ -227,17 +229,12 @@ impl Work<'_> {
 
     /// What the profile was pinned to, and what it is now.
     pub(super) async fn identity(&self) -> Result<Identity, EngineError> {
-        Ok(Identity {
-            pinned: self
-                .engine
-                .store
-                .pins()
-                .await?
-                .into_iter()
-                .find(|pin| pin.name == DATABASE_PIN)
-                .map(|pin| pin.value),
-            database: self.engine.store.identity().await?,
-        })
+        let database = self.engine.store.identity().await?;
+        let pinned = locked(&self.pins)
+            .iter()
+            .find(|pin| pin.name == DATABASE_PIN)
+            .map(|pin| pin.value.clone());
+        Ok(Identity { pinned, database })
     }
 
     /// Writes records that go with no row.
@@ -289,6 +286,9 @@ impl Work<'_> {
     }
 
     pub(super) async fn capture_all(&self) -> Result<Vec<Captured>, EngineError> {
+        // Bound first: the lock must not be held while the store answers.
+        let pins = self.engine.store.pins().await?;
+        *locked(&self.pins) = pins;
         let mut captured = Vec::new();
         for entity in self.entities() {
             // A run has followed them already; a plan writes nothing, and goes on as if it had.
@@ -356,18 +356,13 @@ impl Work<'_> {
         if is_profile && (doubts.is_empty() || (refused.is_empty() && (saw_all || !plan.is_empty()))) {
             records.extend(identity.unpinned().map(Record::Pin));
         }
-        let pins = if is_whole {
-            self.engine.store.pins().await?
-        } else {
-            Vec::new()
-        };
         for captured in captured {
             if !refused.contains(&captured.entity.name) {
                 let pin = Pin {
                     name: scope_pin(&captured.entity.name),
                     value: captured.entity.scope.clone(),
                 };
-                if is_whole && self.request.writes_notion() && !pins.contains(&pin) {
+                if is_whole && self.request.writes_notion() && !locked(&self.pins).contains(&pin) {
                     records.push(Record::Pin(pin));
                 }
                 records.extend(self.marked(captured));

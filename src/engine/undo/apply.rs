@@ -13,7 +13,7 @@ use crate::ports::{
     Commit, CommitOutcome, Link, PageWrite, Priority, Record, Row, RowChange, RowOutcome, RowWrite,
 };
 use crate::reconcile::{Phase, Reason, Side};
-use crate::report::ErrorCode;
+use crate::report::{EntityReport, ErrorCode};
 use crate::value::Value;
 
 /// Why a step was not carried out; `None` where it was.
@@ -94,12 +94,8 @@ impl Work<'_> {
             row: Some((write, Box::new(settle))),
             records: self.closed(seen, Reason::Undone, now),
         };
-        let refused = self.committed(commit).await?;
-        if refused.is_none() {
-            self.tally
-                .count(&step.entity.name, |report| report.rows_inserted += 1);
-        }
-        Ok(refused)
+        self.committed(step, commit, |report| report.rows_inserted += 1)
+            .await
     }
 
     async fn set_row(
@@ -134,10 +130,10 @@ impl Work<'_> {
             row: Some((write, Box::new(settle))),
             records: Vec::new(),
         };
-        let refused = self.committed(commit).await?;
+        let refused = self
+            .committed(step, commit, |report| report.rows_updated += 1)
+            .await?;
         if refused.is_none() {
-            self.tally
-                .count(&step.entity.name, |report| report.rows_updated += 1);
             let is_live = seen.page.page().is_some_and(|page| !page.in_trash);
             if !comes_back && is_live {
                 let Some(link) = self.link_now(step).await? else {
@@ -200,12 +196,8 @@ impl Work<'_> {
             row: Some((write, Box::new(settle))),
             records: Vec::new(),
         };
-        let refused = self.committed(commit).await?;
-        if refused.is_none() {
-            self.tally
-                .count(&step.entity.name, |report| report.rows_updated += 1);
-        }
-        Ok(refused)
+        self.committed(step, commit, |report| report.rows_updated += 1)
+            .await
     }
 
     /// 5.1 for values that stand for nothing in the row: journaled, sent, settled from the answer. The baselines stay,
@@ -316,12 +308,8 @@ impl Work<'_> {
             row: Some((write, Box::new(settle))),
             records: Vec::new(),
         };
-        let refused = self.committed(commit).await?;
-        if refused.is_none() {
-            self.tally
-                .count(&step.entity.name, |report| report.rows_deleted += 1);
-        }
-        Ok(refused)
+        self.committed(step, commit, |report| report.rows_deleted += 1)
+            .await
     }
 
     fn undone(&self, step: &Step, link: &Link, side: Side, act: Act) -> AuditEntry {
@@ -329,9 +317,18 @@ impl Work<'_> {
         self.audit(&step.entity, link, side, act, Reason::Undone, now)
     }
 
-    async fn committed(&self, commit: Commit<'_>) -> Result<Refused, EngineError> {
+    /// Commits the write of a row, and counts it where it was written.
+    async fn committed(
+        &self,
+        step: &Step,
+        commit: Commit<'_>,
+        count: impl FnOnce(&mut EntityReport),
+    ) -> Result<Refused, EngineError> {
         Ok(match self.engine.store.commit(self.fence, commit).await? {
-            CommitOutcome::Committed(_) => None,
+            CommitOutcome::Committed(_) => {
+                self.tally.count(&step.entity.name, count);
+                None
+            }
             CommitOutcome::RowRefused(RowOutcome::Rejected(rejection)) => Some(rejected(&rejection)),
             CommitOutcome::RowRefused(RowOutcome::LeavesScope) => Some((
                 ErrorCode::LeavesScope,
