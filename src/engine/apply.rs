@@ -82,7 +82,9 @@ impl Work<'_> {
                 Err(error @ (EngineError::Rows(_) | EngineError::Store(_)))
                     if error.retry() == Retry::WithBackOff =>
                 {
-                    match waits.next() {
+                    // Once the side has failed several in a row, the others need not find that out by themselves.
+                    let is_open = self.failures.load(Ordering::Relaxed) >= BREAKER;
+                    match waits.next().filter(|_| !is_open) {
                         Some(wait) => self.engine.clock.sleep(wait).await,
                         None => return self.gave_up(&candidate, error),
                     }

@@ -1,7 +1,7 @@
 //! One cycle of a profile: lease, recover, capture, plan, guards, apply, second phase, marks, report.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -436,8 +436,13 @@ impl Work<'_> {
 
     pub(super) async fn apply_together(&self, candidates: Vec<Candidate>) -> Result<(), EngineError> {
         let concurrency = self.engine.tuning.concurrency.max(1);
+        let stops = AtomicBool::new(false);
+        let stops = &stops;
         let mut ended = futures_util::stream::iter(candidates)
             .map(|candidate| async move {
+                if stops.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
                 self.may_begin()?;
                 let ended = Box::pin(self.settle_record(candidate.clone())).await?;
                 let entity = &candidate.entity.name;
@@ -450,14 +455,11 @@ impl Work<'_> {
             .buffer_unordered(concurrency);
         let mut failed = None;
         while let Some(result) = ended.next().await {
-            match result {
-                Ok(()) => {}
-                // What is under way is finished, and nothing new is begun.
-                Err(EngineError::Interrupted) => failed = Some(EngineError::Interrupted),
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
+            if let Err(error) = result {
+                // Nothing new is begun, and what is under way is finished: dropped in the middle of a transaction, it
+                // would leave a connection that still holds its locks.
+                stops.store(true, Ordering::Relaxed);
+                failed.get_or_insert(error);
             }
         }
         failed.map_or(Ok(()), Err)

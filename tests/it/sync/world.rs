@@ -23,7 +23,7 @@ pub(crate) struct World {
     pub(crate) project: TestProject,
     pub(crate) simulator: Simulator,
     pub(crate) pool: PgPool,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 /// What one run said.
@@ -112,7 +112,7 @@ impl World {
             project,
             simulator,
             pool,
-            _database: database,
+            database,
         }
     }
 
@@ -242,6 +242,11 @@ impl World {
         .fetch_all(&self.pool)
         .await
         .unwrap_or_else(|error| panic!("{table}: {error}"))
+    }
+
+    /// Whether all connections share one backend, on which none can wait for another's lock.
+    pub(super) fn has_one_backend(&self) -> bool {
+        self.database.engine() == frames_sync::cluster::Engine::Embedded
     }
 
     /// Lets that many hours pass for what the engine remembers: its instants on the database's clock move back.
