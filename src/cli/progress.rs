@@ -106,6 +106,7 @@ impl Watcher for Bar {
                     self.0.inc(1);
                 }
             }
+            Progress::Decided { .. } => {}
         }
     }
 }
@@ -137,7 +138,7 @@ impl Watcher for Lines {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         match progress {
-            Progress::Looking { .. } | Progress::Planned { records: 0 } => {}
+            Progress::Looking { .. } | Progress::Decided { .. } | Progress::Planned { records: 0 } => {}
             Progress::Planned { records } => {
                 *counted = Counted {
                     done: 0,

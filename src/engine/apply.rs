@@ -10,7 +10,7 @@ use super::run::Work;
 use super::{EngineError, Entity};
 use crate::journal::{IntentKind, IntentStatus, Outcome};
 use crate::plan::OperationKind;
-use crate::ports::{Link, Page, PageParent, Priority, PropertyRead, Retry, StoreError};
+use crate::ports::{Link, Page, PageParent, Priority, Progress, PropertyRead, Retry, StoreError};
 use crate::reconcile::{Decision, Label, Observation, Phase, PresenceAction, decide};
 use crate::report::ErrorCode;
 use crate::value::{PageId, RecordKey, Value};
@@ -165,7 +165,9 @@ impl Work<'_> {
 
     /// Asks the decision core.
     pub(super) fn decide(&self, entity: &Entity, seen: &Seen) -> Decision {
-        decide(&self.observed(entity, seen))
+        let decision = decide(&self.observed(entity, seen));
+        self.watcher.tell(Progress::Decided { decision: &decision });
+        decision
     }
 
     /// What was seen, as the decision core takes it.

@@ -139,7 +139,7 @@ impl Entity {
     pub(super) fn canonical(&self, mut page: Page) -> Page {
         for field in &self.fields {
             if let Some(PropertyRead::Whole(value)) = page.properties.get_mut(&field.property) {
-                *value = field.codec.canonical_page(value.clone());
+                *value = field.codec.canonical_page(std::mem::replace(value, Value::Null));
             }
         }
         page

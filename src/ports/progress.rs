@@ -1,7 +1,9 @@
 //! The port to whoever watches a run.
 
+use crate::reconcile::Decision;
+
 /// What a run is doing, told while it goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Progress<'a> {
     /// It looks for what has changed in an entity.
     Looking {
@@ -12,6 +14,11 @@ pub enum Progress<'a> {
     Planned {
         /// How many.
         records: usize,
+    },
+    /// It has decided about one record: for its plan, or to carry it out.
+    Decided {
+        /// What it decided.
+        decision: &'a Decision,
     },
     /// It is done with one record, for this run.
     Settled {

@@ -61,6 +61,16 @@ impl MemoryStore {
         self.lock().audit.clone()
     }
 
+    /// How many entries the audit log has.
+    pub fn audited(&self) -> usize {
+        self.lock().audit.len()
+    }
+
+    /// The first link that fits, by id.
+    pub fn find_link(&self, fits: impl Fn(&Link) -> bool) -> Option<Link> {
+        self.lock().links.values().find(|link| fits(link)).cloned()
+    }
+
     /// Every conflict that was ever opened, by id.
     pub fn all_conflicts(&self) -> Vec<Conflict> {
         self.lock().conflicts.values().cloned().collect()

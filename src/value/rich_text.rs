@@ -27,6 +27,10 @@ impl Run {
         }
     }
 
+    fn is_void(&self) -> bool {
+        self.text.is_empty() && matches!(self.content, Content::Text { .. })
+    }
+
     fn continues(&self, before: &Run) -> bool {
         matches!(self.content, Content::Text { .. })
             && self.content == before.content
@@ -124,10 +128,18 @@ pub fn plain_text(runs: &[Run]) -> String {
 
 /// The same text and formatting in the fewest runs: neighbours of one look are joined, empty ones dropped.
 pub(super) fn joined(runs: Vec<Run>) -> Vec<Run> {
+    let is_joined = runs.iter().all(|run| !run.is_void())
+        && runs
+            .iter()
+            .zip(runs.iter().skip(1))
+            .all(|(before, run)| !run.continues(before));
+    if is_joined {
+        return runs;
+    }
     let mut joined: Vec<Run> = Vec::with_capacity(runs.len());
     for run in runs {
         match joined.last_mut() {
-            _ if run.text.is_empty() && matches!(run.content, Content::Text { .. }) => {}
+            _ if run.is_void() => {}
             Some(before) if run.continues(before) => before.text.push_str(&run.text),
             _ => joined.push(run),
         }
