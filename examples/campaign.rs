@@ -19,7 +19,7 @@ use simulation::campaign::Campaign;
 fn main() -> ExitCode {
     let mut out = std::io::stdout().lock();
     let ended = match Campaign::read(std::env::args().skip(1)) {
-        Ok(campaign) => campaign.run(&mut out),
+        Ok(campaign) => campaign.run(&mut out, &mut std::io::stderr().lock()),
         Err(message) => writeln!(out, "{message}").map(|()| false),
     };
     match ended {

@@ -1,15 +1,15 @@
 //! Many seeds: what was violated, what was met, how fast; and which planted bugs are found.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::time::Instant;
 
 use super::crash::{kill_everywhere, scripts};
 use super::mutants::Mutant;
+use super::range;
 use super::shrink::{kind, shrink};
 use super::tape::Tape;
-use super::{Verdict, simulate};
+use super::{For, Verdict, simulate};
 
 /// What a campaign is asked for on the command line.
 #[derive(Clone, Debug)]
@@ -40,6 +40,10 @@ pub(crate) struct Found {
 pub(crate) struct Campaign {
     pub(crate) asked: Asked,
     pub(crate) mutant: Option<Mutant>,
+    /// How many threads share the seeds.
+    pub(crate) threads: usize,
+    /// Cells that were never met are told, and no failure.
+    pub(crate) partial: bool,
 }
 
 impl Campaign {
@@ -48,6 +52,8 @@ impl Campaign {
         let mut campaign = Self {
             asked: Asked::Seeds(0..1_000),
             mutant: None,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            partial: false,
         };
         let mut arguments = arguments;
         while let Some(name) = arguments.next() {
@@ -59,11 +65,16 @@ impl Campaign {
                 "--mutants" => campaign.asked = Asked::Mutants(number(&value()?)?),
                 "--crashes" => campaign.asked = Asked::Crashes,
                 "--crash-pairs" => campaign.asked = Asked::CrashPairs(number(&value()?)?),
+                "--threads" => {
+                    let count = usize::try_from(number(&value()?)?).unwrap_or(usize::MAX);
+                    campaign.threads = count.clamp(1, 1024);
+                }
+                "--partial" => campaign.partial = true,
                 "--mutant" => campaign.mutant = Some(mutant(&value()?)?),
                 other => {
                     return Err(format!(
-                        "`{other}` is none of --seeds A..B, --seed N, --tape FILE, --mutants SEEDS, --mutant NAME, \
-                         --crashes, --crash-pairs SCRIPTS"
+                        "`{other}` is none of --seeds A..B, --threads N, --partial, --seed N, --tape FILE, \
+                         --mutants SEEDS, --mutant NAME, --crashes, --crash-pairs SCRIPTS"
                     ));
                 }
             }
@@ -71,10 +82,10 @@ impl Campaign {
         Ok(campaign)
     }
 
-    /// Does it; answers whether all went as it must.
-    pub(crate) fn run(&self, out: &mut dyn Write) -> io::Result<bool> {
+    /// Does it; answers whether all went as it must. How far it is goes to `talk`.
+    pub(crate) fn run(&self, out: &mut dyn Write, talk: &mut dyn Write) -> io::Result<bool> {
         match &self.asked {
-            Asked::Seeds(seeds) => many(seeds.clone(), self.mutant, out),
+            Asked::Seeds(seeds) => range::play(self, seeds.clone(), out, talk),
             Asked::Seed(seed) => one(&Tape::of(*seed), self.mutant, true, out),
             Asked::Tape(file) => {
                 let text = std::fs::read_to_string(file)?;
@@ -88,45 +99,6 @@ impl Campaign {
         }
     }
 }
-
-/// What a campaign of any size must have met, or it proves less than it says.
-const SOMETIMES: &[&str] = &[
-    "guard delete_cap",
-    "guard empty_side",
-    "race window",
-    "killed",
-    "reason RowIsNew",
-    "reason RowWasDeleted",
-    "reason RowWasDeletedAndPageEdited",
-    "reason BothAreGone",
-    "reason PageWasTrashed",
-    "reason PageWasTrashedAndRowEdited",
-    "reason RowLeftScope",
-    "reason RowCameBackIntoScope",
-    "reason PageWasMoved",
-    "reason PageIsInaccessible",
-    "reason PageWasLeftBehind",
-    "reason KeyCameBack",
-    "reason PageWasResurrected",
-    "reason PageIsNew",
-    "reason PageIsDuplicate",
-    "reason IdIsUnknown",
-    "field reason OnlyPostgresChanged",
-    "field reason OnlyNotionChanged",
-    "field reason OwnLateWrite",
-    "field reason PolicySaysPostgres",
-    "field reason PolicySaysNotion",
-    "field reason PostgresWasLater",
-    "field reason NotionWasLater",
-    "field reason NotionWasProbablyLater",
-    "field reason TieGoesToPostgres",
-    "field reason TieGoesToNotion",
-    "field reason PersonMustChoose",
-    "field reason PersonChosePostgres",
-    "field reason PersonChoseNotion",
-    "field reason NotionIsReadOnly",
-    "field reason PostgresIsReadOnly",
-];
 
 fn number(text: &str) -> Result<u64, String> {
     text.replace('_', "")
@@ -146,81 +118,14 @@ fn mutant(name: &str) -> Result<Mutant, String> {
 
 /// Runs a tape twice: I13, the same tape gives the same trace.
 pub(crate) fn twice(tape: &Tape, mutant: Option<Mutant>) -> Verdict {
-    let mut verdict = simulate(tape, mutant, false);
-    let again = simulate(tape, mutant, false);
+    let mut verdict = simulate(tape, mutant, For::Judgement);
+    let again = simulate(tape, mutant, For::Repetition);
     if again.trace != verdict.trace {
         verdict
             .violations
             .push("I13: the same tape gave two different traces".to_owned());
     }
     verdict
-}
-
-fn many(seeds: Range<u64>, mutant: Option<Mutant>, out: &mut dyn Write) -> io::Result<bool> {
-    let began = Instant::now();
-    let mut coverage: BTreeMap<String, u64> = BTreeMap::new();
-    let mut failed: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    let (mut schedules, mut effects, mut window) = (0_u64, 0_u64, 0);
-    for seed in seeds.clone() {
-        let tape = Tape::of(seed);
-        let verdict = twice(&tape, mutant);
-        schedules += 1;
-        effects += verdict.effects;
-        window = verdict.longest_window.max(window);
-        for (what, count) in verdict.coverage {
-            *coverage.entry(what).or_insert(0) += count;
-        }
-        let mut kinds: Vec<&str> = verdict
-            .violations
-            .iter()
-            .map(|violation| kind(violation))
-            .collect();
-        kinds.dedup();
-        for kind in kinds {
-            let seeds = failed.entry(kind.to_owned()).or_default();
-            if seeds.len() < 5 && !seeds.contains(&seed) {
-                writeln!(out, "seed {seed}: {}", verdict.violations.join("\n  "))?;
-            }
-            seeds.push(seed);
-        }
-    }
-    let seconds = began.elapsed().as_secs_f64();
-    writeln!(out, "\nmet, and how often:")?;
-    for (what, count) in &coverage {
-        writeln!(out, "  {count:>10}  {what}")?;
-    }
-    let unmet: Vec<&str> = SOMETIMES
-        .iter()
-        .copied()
-        .filter(|what| !coverage.contains_key(*what))
-        .collect();
-    writeln!(
-        out,
-        "\nnever met, of what must be met sometimes: {}",
-        unmet.join(", ")
-    )?;
-    writeln!(
-        out,
-        "{effects} effects; at most {window} ms from a read to the write made from it"
-    )?;
-    writeln!(
-        out,
-        "\nseeds {}..{}: {schedules} schedules, each run twice, in {seconds:.1} s ({:.0} schedules a second)",
-        seeds.start,
-        seeds.end,
-        schedules as f64 * 2.0 / seconds
-    )?;
-    for (kind, seeds) in &failed {
-        let first: Vec<String> = seeds.iter().take(8).map(u64::to_string).collect();
-        writeln!(
-            out,
-            "  {kind} violated in {} schedules: seeds {} …",
-            seeds.len(),
-            first.join(", ")
-        )?;
-    }
-    writeln!(out, "{} violations", failed.values().map(Vec::len).sum::<usize>())?;
-    Ok(failed.is_empty())
 }
 
 fn crash(most: u64, pairs: bool, mutant: Option<Mutant>, out: &mut dyn Write) -> io::Result<bool> {
@@ -250,7 +155,7 @@ fn one(tape: &Tape, mutant: Option<Mutant>, shrinks: bool, out: &mut dyn Write) 
         Some(violation) if shrinks => shrink(tape, mutant, kind(violation)),
         _ => tape.clone(),
     };
-    let shown = simulate(&told, mutant, true);
+    let shown = simulate(&told, mutant, For::Telling);
     writeln!(out, "{:#?}", told.setting)?;
     for line in &shown.log {
         writeln!(out, "{line}")?;
@@ -269,7 +174,7 @@ fn one(tape: &Tape, mutant: Option<Mutant>, shrinks: bool, out: &mut dyn Write) 
 /// The first seed that finds a planted bug, and by which invariant.
 pub(crate) fn seeds_to_detect(mutant: Mutant, most: u64) -> Option<(u64, String)> {
     (0..most).find_map(|seed| {
-        let verdict = simulate(&Tape::of(seed), Some(mutant), false);
+        let verdict = simulate(&Tape::of(seed), Some(mutant), For::Judgement);
         verdict
             .violations
             .first()

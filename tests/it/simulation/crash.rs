@@ -3,8 +3,8 @@
 use frames_sync::mapping::{ConflictPolicy, OnDuplicate, OnInaccessible, OnPageTrash, OnRowDelete};
 
 use super::mutants::Mutant;
-use super::simulate;
 use super::tape::{Cycle, Fault, FaultKind, Millis, Op, Setting, Tape};
+use super::{For, simulate};
 
 /// What happens between the first push and the cycle that is killed.
 pub(crate) struct Script {
@@ -204,7 +204,7 @@ fn effects(script: &Script, from: Millis, mutant: Option<Mutant>) -> u8 {
     // A kill that is never reached leaves the schedule as it is: the last one that strikes is looked for.
     (0..u8::MAX)
         .find(|skip| {
-            let verdict = simulate(&script.tape(from, &[(*skip, true)]), mutant, false);
+            let verdict = simulate(&script.tape(from, &[(*skip, true)]), mutant, For::Judgement);
             !verdict.coverage.contains_key("killed")
         })
         .unwrap_or(u8::MAX)
@@ -231,7 +231,7 @@ pub(crate) fn kill_everywhere(script: &Script, step: usize, pairs: bool, mutant:
             };
             for second in seconds {
                 let kills: Kills = std::iter::once((skip, after)).chain(second).collect();
-                let verdict = simulate(&script.tape(from, &kills), mutant, false);
+                let verdict = simulate(&script.tape(from, &kills), mutant, For::Judgement);
                 killed.points += 1;
                 if !verdict.violations.is_empty() {
                     killed.failed.push((kills, verdict.violations));

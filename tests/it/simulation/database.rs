@@ -144,10 +144,7 @@ impl Gate {
                 state.violations.push("I11: a name was emptied".to_owned());
             }
             let old = before.and_then(|before| before.get(&change.column)).map(text);
-            let cell = state
-                .rows
-                .entry((key.clone(), change.column.clone()))
-                .or_default();
+            let cell = state.rows.entry(&key, &change.column);
             cell.arrived.push(normal(&text(&change.value)));
             cell.held.insert(normal(&text(&change.value)));
             if let Some(old) = old.map(|old| normal(&old))

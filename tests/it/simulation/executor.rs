@@ -5,7 +5,8 @@
 use std::collections::BinaryHeap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::tape::Millis;
@@ -53,27 +54,30 @@ impl Ord for Entry {
 
 #[derive(Default)]
 struct Queue {
-    now: Millis,
     order: u64,
     entries: BinaryHeap<Entry>,
 }
 
 /// The present instant and what is still to come.
 #[derive(Default)]
-pub(crate) struct Timeline(Mutex<Queue>);
+pub(crate) struct Timeline {
+    now: AtomicI64,
+    queue: Mutex<Queue>,
+}
 
 impl Timeline {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn now(&self) -> Millis {
-        self.lock().now
+        // One thread plays a schedule: nothing else is ordered by it.
+        self.now.load(Ordering::Relaxed)
     }
 
     pub(crate) fn at(&self, at: Millis, event: Event) {
         let mut queue = self.lock();
-        let at = at.max(queue.now);
+        let at = at.max(self.now());
         queue.order += 1;
         let order = queue.order;
         queue.entries.push(Entry { at, order, event });
@@ -81,16 +85,14 @@ impl Timeline {
 
     /// Moves to the next event.
     pub(crate) fn next(&self) -> Option<Event> {
-        let mut queue = self.lock();
-        let entry = queue.entries.pop()?;
-        queue.now = entry.at;
+        let entry = self.lock().entries.pop()?;
+        self.now.store(entry.at, Ordering::Relaxed);
         Some(entry.event)
     }
 
     /// Moves to an instant at which nothing happens.
     pub(crate) fn advance_to(&self, at: Millis) {
-        let mut queue = self.lock();
-        queue.now = queue.now.max(at);
+        self.now.fetch_max(at, Ordering::Relaxed);
     }
 }
 
@@ -129,14 +131,7 @@ impl Future for Delay<'_> {
     }
 }
 
-struct Nobody;
-
-impl std::task::Wake for Nobody {
-    fn wake(self: Arc<Self>) {}
-}
-
 /// Polls a future once; its runner is polled again after its events, whoever was woken.
 pub(crate) fn poll_once<T>(future: Pin<&mut (dyn Future<Output = T> + Send + '_)>) -> Poll<T> {
-    let waker = Waker::from(Arc::new(Nobody));
-    future.poll(&mut Context::from_waker(&waker))
+    future.poll(&mut Context::from_waker(Waker::noop()))
 }

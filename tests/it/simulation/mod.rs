@@ -5,6 +5,7 @@
 //! sync semantics, section 9. The oracle knows the policies and shares no code with the planner.
 
 pub(crate) mod campaign;
+mod coverage;
 mod crash;
 mod database;
 mod executor;
@@ -13,6 +14,7 @@ mod notion;
 mod oracle;
 mod people;
 mod profile;
+mod range;
 mod shrink;
 mod tape;
 #[cfg(test)]
@@ -29,6 +31,7 @@ use frames_sync::ports::{Approval, Store};
 use frames_sync::report::Command;
 use frames_sync::store::MemoryStore;
 
+use coverage::Counting;
 use database::Gate;
 use executor::{Event, Timeline};
 use mutants::Mutant;
@@ -52,7 +55,7 @@ pub(crate) struct Verdict {
     /// The hash of everything that happened, in order.
     pub(crate) trace: u64,
     /// What was met, and how often.
-    pub(crate) coverage: std::collections::BTreeMap<String, u64>,
+    pub(crate) coverage: coverage::Met,
     /// Port calls of the engine that had an effect or went to Notion.
     pub(crate) effects: u64,
     /// The longest time between a direct read of a page and the write made from it.
@@ -63,8 +66,20 @@ pub(crate) struct Verdict {
 
 type Running = Pin<Box<dyn Future<Output = Run> + Send>>;
 
+/// What a schedule is run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum For {
+    /// The judgement.
+    Judgement,
+    /// The judgement, and what happened in words.
+    Telling,
+    /// The trace alone, to hold against that of the first run.
+    Repetition,
+}
+
 /// One schedule while it runs.
 pub(crate) struct Schedule {
+    purpose: For,
     world: Arc<World>,
     store: Arc<MemoryStore>,
     clock: Arc<VirtualClock>,
@@ -77,7 +92,8 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    fn new(tape: &Tape, mutant: Option<Mutant>, verbose: bool) -> Self {
+    fn new(tape: &Tape, mutant: Option<Mutant>, purpose: For) -> Self {
+        let verbose = purpose == For::Telling;
         let timeline = Arc::new(Timeline::default());
         let clock = Arc::new(VirtualClock::new(Arc::clone(&timeline), &tape.setting, mutant));
         let tables = Arc::new(database::tables(&tape.setting));
@@ -90,6 +106,7 @@ impl Schedule {
         let engine = |runner| profile::engine(&world, &store, &clock, &entities, runner, 0);
         let engines = [engine(0), engine(1)];
         Self {
+            purpose,
             engines,
             world,
             store,
@@ -112,7 +129,12 @@ impl Schedule {
             ..Request::all(Command::Sync)
         };
         self.world.trace(|| format!("runner {runner} begins"), 10);
-        self.running[runner] = Some(Box::pin(async move { engine.run(&request).await }));
+        self.running[runner] = Some(if self.purpose == For::Repetition {
+            Box::pin(async move { engine.run(&request).await })
+        } else {
+            let world = Arc::clone(&self.world);
+            Box::pin(async move { engine.run_watched(&request, &Counting(&world)).await })
+        });
         self.ready[runner] = true;
     }
 
@@ -144,7 +166,7 @@ impl Schedule {
         me.killed = false;
         me.kill = None;
         me.read_at.clear();
-        *state.coverage.entry("killed".to_owned()).or_insert(0) += 1;
+        state.met("killed");
     }
 
     fn poll(&mut self) {
@@ -179,17 +201,13 @@ impl Schedule {
             11,
         );
         let mut state = self.world.lock();
-        let mut count = |what: String| *state.coverage.entry(what).or_insert(0) += 1;
+        let mut count = |what: String| state.met(&what);
         count(format!("outcome {:?}", run.report.outcome));
         for refusal in run.report.entities.iter().flat_map(|entity| &entity.refusals) {
             count(format!("guard {}", refusal.code));
         }
         for operation in &run.plan.operations {
             count(format!("operation {}", operation.kind.name()));
-            count(format!("reason {:?}", operation.reason));
-            for field in &operation.fields {
-                count(format!("field reason {:?}", field.reason));
-            }
         }
         drop(state);
         if self.world.is(Mutant::StatusAlways) {
@@ -259,12 +277,7 @@ impl Schedule {
         let Some(run) = &self.last else { return };
         let refusals = run.report.entities.iter().flat_map(|entity| &entity.refusals);
         for refusal in refusals {
-            *self
-                .world
-                .lock()
-                .coverage
-                .entry("approved".to_owned())
-                .or_insert(0) += 1;
+            self.world.lock().met("approved");
             let approval = Approval {
                 hash: refusal.approve.clone(),
                 expires_at: self.world.instant(self.world.now() + 3_600_000),
@@ -307,7 +320,9 @@ impl Schedule {
                 }
                 self.world.timeline.advance_to(self.world.now() + 700_000);
             }
-            if alive {
+            if alive && self.purpose == For::Repetition {
+                self.rest();
+            } else if alive {
                 self.judge();
             }
         }
@@ -323,7 +338,7 @@ impl Schedule {
     }
 }
 
-/// Runs one tape to its end and judges it.
-pub(crate) fn simulate(tape: &Tape, mutant: Option<Mutant>, verbose: bool) -> Verdict {
-    Schedule::new(tape, mutant, verbose).play()
+/// Runs one tape to its end, and judges it where that is asked for.
+pub(crate) fn simulate(tape: &Tape, mutant: Option<Mutant>, purpose: For) -> Verdict {
+    Schedule::new(tape, mutant, purpose).play()
 }

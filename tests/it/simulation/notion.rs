@@ -259,10 +259,11 @@ impl Connection {
         Ok(state.shown(&state.pages[&id].now().page))
     }
 
-    fn listing(&self, entity: &str, query: &PageQuery) -> Vec<Page> {
+    /// One answer's part of what a query finds, from that place on, and how many pages it finds in all.
+    fn listing(&self, entity: &str, query: &PageQuery, start: usize) -> (Vec<Page>, usize) {
         let now = self.world.now();
         let state = self.world.lock();
-        let mut pages: Vec<Page> = state
+        let mut pages: Vec<&Page> = state
             .pages
             .values()
             .filter(|page| page.entity == entity)
@@ -270,7 +271,7 @@ impl Connection {
             .filter(|version| {
                 !version.hidden && !version.page.in_trash && version.page.parent == PageParent::Entity
             })
-            .map(|version| state.shown(&version.page))
+            .map(|version| &version.page)
             .filter(|page| match query {
                 PageQuery::All => true,
                 PageQuery::EditedSince(since) if self.world.is(Mutant::HighWaterMinute) => {
@@ -281,7 +282,8 @@ impl Connection {
             })
             .collect();
         pages.sort_by(|a, b| (a.created_time, &a.id).cmp(&(b.created_time, &b.id)));
-        pages
+        let part = pages.iter().skip(start).take(IN_AN_ANSWER);
+        (part.map(|page| state.shown(page)).collect(), pages.len())
     }
 }
 
@@ -298,9 +300,8 @@ impl Pages for Connection {
             if let Some(error) = self.unavailable() {
                 return Err(error);
             }
-            let all = self.listing(entity, query);
             let start: usize = after.and_then(|after| after.parse().ok()).unwrap_or(0);
-            let pages: Vec<Page> = all.iter().skip(start).take(IN_AN_ANSWER).cloned().collect();
+            let (pages, all) = self.listing(entity, query, start);
             let end = start + pages.len();
             let cut = world_cut(self);
             self.world.trace(
@@ -309,7 +310,7 @@ impl Pages for Connection {
                         "runner {} lists {entity} from {start}: {} of {}",
                         self.runner,
                         pages.len(),
-                        all.len()
+                        all
                     )
                 },
                 1 + pages.len() as u64 * 16,
@@ -317,8 +318,7 @@ impl Pages for Connection {
             self.back().await;
             Ok(PageBatch {
                 pages,
-                next: (end < all.len() && !cut && !self.world.is(Mutant::HasMoreIgnored))
-                    .then(|| end.to_string()),
+                next: (end < all && !cut && !self.world.is(Mutant::HasMoreIgnored)).then(|| end.to_string()),
                 complete: !cut || self.world.is(Mutant::IncompleteIsComplete),
             })
         })

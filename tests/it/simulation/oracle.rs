@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use frames_sync::journal::{Act, ConflictStatus, Kept};
+use frames_sync::journal::{Act, Conflict, ConflictStatus, Kept};
 use frames_sync::mapping::{ConflictPolicy, OnPageCreate, OnRowDelete};
 use frames_sync::ports::{Link, PageParent};
 use frames_sync::reconcile::{Phase, Reason};
@@ -17,10 +17,16 @@ use super::Schedule;
 use super::mutants::Mutant;
 use super::world::{BOT, Cell, FIELDS, PROJECTS, RELATION, State, TEAMS, Write, normal, property, text};
 
+/// The cycles after the quiet phase, which must do nothing: whether each looks at everything.
+const REST: [bool; 2] = [false, true];
+
 /// What of a record was written down somewhere a person can see and take it back from.
 struct Accounts {
     values: BTreeSet<String>,
     open: BTreeSet<(RecordKey, String)>,
+    /// What the engine remembers of every record.
+    links: Vec<Link>,
+    conflicts: Vec<Conflict>,
 }
 
 impl Schedule {
@@ -30,9 +36,9 @@ impl Schedule {
         let state = self.world.lock();
         let mut found = Vec::new();
         self.check_records(&state, &accounts, &mut found);
-        self.check_pages(&state, &mut found);
-        self.check_baselines(&state, &mut found);
-        self.check_evidence(&state, &mut found);
+        self.check_pages(&state, &accounts, &mut found);
+        self.check_baselines(&state, &accounts, &mut found);
+        self.check_evidence(&state, &accounts, &mut found);
         for (value, what) in &state.overwritten {
             if !value.is_empty() && !accounts.values.contains(value) {
                 found.push(format!(
@@ -56,6 +62,8 @@ impl Schedule {
         let mut accounts = Accounts {
             values: BTreeSet::new(),
             open: BTreeSet::new(),
+            links: self.store.links(),
+            conflicts: self.store.all_conflicts(),
         };
         let mut keep = |value: &Value| {
             accounts.values.insert(normal(&text(value)));
@@ -67,7 +75,7 @@ impl Schedule {
                 None => {}
             }
         }
-        for conflict in self.store.all_conflicts() {
+        for conflict in &accounts.conflicts {
             conflict
                 .row
                 .iter()
@@ -82,14 +90,6 @@ impl Schedule {
         accounts
     }
 
-    fn links_of(&self, key: &RecordKey) -> Vec<Link> {
-        let links = self.store.links();
-        links
-            .into_iter()
-            .filter(|link| link.entity == TEAMS && link.key == *key && link.phase != Phase::Tombstone)
-            .collect()
-    }
-
     /// I1, I2, I4 and I19 for every row.
     fn check_records(&self, state: &State, accounts: &Accounts, found: &mut Vec<String>) {
         for key in self.world.tables.keys(TEAMS) {
@@ -97,8 +97,12 @@ impl Schedule {
                 continue;
             };
             let in_scope = row.get("org") == Some(&Value::text("a"));
-            let links = self.links_of(&key);
-            let [link] = links.as_slice() else {
+            let links: Vec<&Link> = accounts
+                .links
+                .iter()
+                .filter(|link| link.entity == TEAMS && link.key == key && link.phase != Phase::Tombstone)
+                .collect();
+            let [link] = *links.as_slice() else {
                 if in_scope {
                     found.push(format!("I4: row {key} has {} links", links.len()));
                 }
@@ -122,7 +126,7 @@ impl Schedule {
                     for field in FIELDS {
                         self.check_field(state, accounts, link, &id, field, &row, found);
                     }
-                    self.check_relation(state, link, &id, &row, found);
+                    self.check_relation(state, accounts, link, &id, &row, found);
                 }
                 Phase::Held | Phase::Detached if !live => {}
                 _ if troubled => {}
@@ -133,7 +137,7 @@ impl Schedule {
                 )),
             }
         }
-        for link in self.store.links() {
+        for link in &accounts.links {
             if link.entity != TEAMS || link.phase != Phase::Linked || !link.troubles.is_empty() {
                 continue;
             }
@@ -177,7 +181,7 @@ impl Schedule {
         let told = field == "hint"
             && state
                 .cells
-                .get(&(id.clone(), field.to_owned()))
+                .get(id.as_str(), field)
                 .is_none_or(|cell| cell.writes.is_empty());
         let held = told
             || link.troubles.iter().any(|trouble| {
@@ -194,8 +198,8 @@ impl Schedule {
             return;
         }
         let empty = Cell::default();
-        let rows = state.rows.get(&(key.clone(), field.to_owned())).unwrap_or(&empty);
-        let pages = state.cells.get(&(id.clone(), field.to_owned())).unwrap_or(&empty);
+        let rows = state.rows.get(&key, field).unwrap_or(&empty);
+        let pages = state.cells.get(id.as_str(), field).unwrap_or(&empty);
         let (p, n) = (rows.writes.last(), pages.writes.last());
         if held || open {
             // Accounted for: both sides still hold what their people wrote, or what was there.
@@ -264,6 +268,7 @@ impl Schedule {
     fn check_relation(
         &self,
         state: &State,
+        accounts: &Accounts,
         link: &Link,
         id: &PageId,
         row: &BTreeMap<String, Value>,
@@ -273,8 +278,8 @@ impl Schedule {
             return;
         }
         let key = row.get(RELATION).map(text).unwrap_or_default();
-        let links = self.store.links();
-        let wanted = links
+        let wanted = accounts
+            .links
             .iter()
             .find(|link| link.entity == PROJECTS && link.key == RecordKey::single(key.as_str()))
             .and_then(|link| link.page.as_ref())
@@ -308,12 +313,11 @@ impl Schedule {
     }
 
     /// I4: no page of ours without a link; a person's page has a row where the profile makes rows.
-    fn check_pages(&self, state: &State, found: &mut Vec<String>) {
-        let linked: BTreeSet<PageId> = self
-            .store
-            .links()
-            .into_iter()
-            .filter_map(|link| link.page)
+    fn check_pages(&self, state: &State, accounts: &Accounts, found: &mut Vec<String>) {
+        let linked: BTreeSet<&PageId> = accounts
+            .links
+            .iter()
+            .filter_map(|link| link.page.as_ref())
             .collect();
         for (id, page) in &state.pages {
             let now = page.now();
@@ -336,8 +340,8 @@ impl Schedule {
     }
 
     /// I8: every baseline was once held by its side.
-    fn check_baselines(&self, state: &State, found: &mut Vec<String>) {
-        for link in self.store.links() {
+    fn check_baselines(&self, state: &State, accounts: &Accounts, found: &mut Vec<String>) {
+        for link in &accounts.links {
             if link.entity != TEAMS || link.phase == Phase::Tombstone {
                 continue;
             }
@@ -348,8 +352,8 @@ impl Schedule {
                 if field.as_str() == RELATION {
                     continue;
                 }
-                let rows = state.rows.get(&(link.key.to_string(), field.to_string()));
-                let pages = state.cells.get(&(id.clone(), field.to_string()));
+                let rows = state.rows.get(&link.key.to_string(), field.as_str());
+                let pages = state.cells.get(id.as_str(), field.as_str());
                 let (row, page) = (normal(&text(&bases.row)), normal(&text(&bases.page)));
                 if !row.is_empty() && rows.is_none_or(|cell| !cell.held.contains(&row)) {
                     found.push(format!(
@@ -365,8 +369,8 @@ impl Schedule {
     }
 
     /// D12: what is called proven is true; and a conflict is between two edits that did not know each other.
-    fn check_evidence(&self, state: &State, found: &mut Vec<String>) {
-        for conflict in self.store.all_conflicts() {
+    fn check_evidence(&self, state: &State, accounts: &Accounts, found: &mut Vec<String>) {
+        for conflict in &accounts.conflicts {
             let (Some(field), Some(row), Some(page), Some(id)) = (
                 &conflict.property,
                 &conflict.row,
@@ -376,8 +380,8 @@ impl Schedule {
                 continue;
             };
             let key = conflict.key.to_string();
-            let rows = state.rows.get(&(key.clone(), field.to_string()));
-            let pages = state.cells.get(&(id.clone(), field.to_string()));
+            let rows = state.rows.get(&key, field.as_str());
+            let pages = state.cells.get(id.as_str(), field.as_str());
             let (Some(rows), Some(pages)) = (rows, pages) else {
                 continue;
             };
@@ -418,10 +422,21 @@ impl Schedule {
         }
     }
 
+    /// The cycles of [`Schedule::check_rest`], unchecked.
+    pub(crate) fn rest(&mut self) {
+        let before = self.counts();
+        for full in REST {
+            if !self.cycle(full) || self.counts() != before {
+                return;
+            }
+            self.world.timeline.advance_to(self.world.now() + 700_000);
+        }
+    }
+
     /// I3, I14 and I20: another cycle does nothing, a full one does nothing, and the plan is empty.
     fn check_rest(&mut self, found: &mut Vec<String>) {
         let before = self.counts();
-        for full in [false, true] {
+        for full in REST {
             if !self.cycle(full) {
                 return;
             }
@@ -460,10 +475,6 @@ impl Schedule {
 
     fn counts(&self) -> (u64, u64, u64) {
         let state = self.world.lock();
-        (
-            state.notion_writes,
-            state.row_writes,
-            self.store.audit_log().len() as u64,
-        )
+        (state.notion_writes, state.row_writes, self.store.audited() as u64)
     }
 }

@@ -34,12 +34,7 @@ impl Schedule {
         let code = 6 + 16 * u64::from(done);
         self.world.trace(|| format!("{op:?}: {done}"), code);
         if done {
-            *self
-                .world
-                .lock()
-                .coverage
-                .entry(format!("op {}", op.name()))
-                .or_insert(0) += 1;
+            self.world.lock().met(&format!("op {}", op.name()));
         }
     }
 
@@ -57,10 +52,10 @@ impl Schedule {
     fn page(&self, key: &RecordKey) -> Option<PageId> {
         let links = self.store.links();
         let link = links
-            .iter()
+            .into_iter()
             .filter(|link| link.key == *key && link.entity == TEAMS)
             .max_by_key(|link| link.phase != Phase::Tombstone)?;
-        link.page.clone()
+        link.page
     }
 
     fn value(&self, side: &str, key: &RecordKey, field: &str) -> Value {
@@ -155,8 +150,7 @@ impl Schedule {
 
     fn withdraw(&self, key: &RecordKey) {
         let (mut state, key) = (self.world.lock(), key.to_string());
-        let cells = state.rows.iter_mut().filter(|((of, _), _)| *of == key);
-        for write in cells.flat_map(|(_, cell)| &mut cell.writes) {
+        for write in state.rows.of(&key).flat_map(|cell| &mut cell.writes) {
             write.withdrawn = true;
         }
     }
@@ -220,8 +214,7 @@ impl Schedule {
                 let done = self.change_page(&key, fits, |version| version.page.in_trash = true);
                 if let (true, Some(page)) = (done, self.page(&key)) {
                     let mut state = self.world.lock();
-                    let cells = state.cells.iter_mut().filter(|((id, _), _)| *id == page);
-                    for write in cells.flat_map(|(_, cell)| &mut cell.writes) {
+                    for write in state.cells.of(page.as_str()).flat_map(|cell| &mut cell.writes) {
                         write.withdrawn = true;
                     }
                 }
@@ -350,14 +343,17 @@ impl Schedule {
         true
     }
 
+    fn project_page(&self, target: u8) -> Option<PageId> {
+        let key = RecordKey::single(format!("q{target}"));
+        let link = self
+            .store
+            .find_link(|link| link.entity == PROJECTS && link.key == key)?;
+        link.page
+    }
+
     fn relate(&self, record: u8, target: u8) -> bool {
         let key = self.key(record);
-        let links = self.store.links();
-        let project = RecordKey::single(format!("q{target}"));
-        let target = links
-            .iter()
-            .find(|link| link.entity == PROJECTS && link.key == project)
-            .and_then(|link| link.page.clone());
+        let target = self.project_page(target);
         let (Some(id), Some(target)) = (self.page(&key), target) else {
             return false;
         };
@@ -382,13 +378,9 @@ impl Schedule {
 
     /// A target in the trash vanishes from the relations that lead to it, without any edit of theirs.
     fn trash_target(&self, target: u8) -> bool {
-        let key = RecordKey::single(format!("q{target}"));
-        let links = self.store.links();
-        let page = links
-            .iter()
-            .find(|link| link.entity == PROJECTS && link.key == key)
-            .and_then(|link| link.page.clone());
-        let Some(page) = page else { return false };
+        let Some(page) = self.project_page(target) else {
+            return false;
+        };
         let mut state = self.world.lock();
         self.world.person_changes(&mut state, &page, |version| {
             version.page.in_trash = !version.page.in_trash;

@@ -2,8 +2,8 @@
 //! so what stays meets what it met before.
 
 use super::mutants::Mutant;
-use super::simulate;
 use super::tape::Tape;
+use super::{For, simulate};
 
 /// The invariant that a violation is about.
 pub(crate) fn kind(violation: &str) -> &str {
@@ -11,7 +11,7 @@ pub(crate) fn kind(violation: &str) -> &str {
 }
 
 fn fails(tape: &Tape, mutant: Option<Mutant>, like: &str) -> bool {
-    let verdict = simulate(tape, mutant, false);
+    let verdict = simulate(tape, mutant, For::Judgement);
     verdict.violations.iter().any(|violation| kind(violation) == like)
 }
 

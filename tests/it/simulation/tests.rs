@@ -3,21 +3,38 @@
 use super::campaign::{Campaign, Found, seeds_to_detect, twice};
 use super::crash::{kill_everywhere, scripts};
 use super::mutants::Mutant;
-use super::simulate;
 use super::tape::Tape;
+use super::{For, simulate};
 
 /// What the campaign says when it is asked that, and whether all went as it must.
 fn campaign(words: &[&str]) -> (bool, String) {
     let asked = Campaign::read(words.iter().map(|word| (*word).to_owned())).unwrap();
     let mut out = Vec::new();
-    let held = asked.run(&mut out).unwrap();
+    let held = asked.run(&mut out, &mut std::io::sink()).unwrap();
     (held, String::from_utf8(out).unwrap())
 }
 
 #[test]
 fn schedules_hold_every_invariant_and_repeat_to_the_byte() {
-    let (held, said) = campaign(&["--seeds", "0..40"]);
+    // What so few do not meet is told, and no failure here: the long campaign asks for all of it.
+    let (held, said) = campaign(&["--seeds", "0..40", "--partial"]);
     assert!(held, "{said}");
+}
+
+#[test]
+fn a_campaign_says_the_same_on_any_number_of_threads() {
+    let said = |threads: &str| {
+        let (held, said) = campaign(&["--seeds", "3..90", "--threads", threads]);
+        assert!(!held, "so few seeds do not meet every cell");
+        let of_time = |line: &&str| !line.contains("a second");
+        said.lines()
+            .filter(of_time)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let one = said("1");
+    assert!(one.iter().any(|line| line.contains("UNMET")), "{one:?}");
+    assert_eq!(one, said("3"));
 }
 
 #[test]
@@ -58,7 +75,7 @@ fn what_was_found_once_stays_mended() {
 #[test]
 fn the_canary_always_fails() {
     for seed in 0..5 {
-        let verdict = simulate(&Tape::of(seed), Some(Mutant::Canary), false);
+        let verdict = simulate(&Tape::of(seed), Some(Mutant::Canary), For::Judgement);
         assert!(!verdict.violations.is_empty(), "seed {seed}");
     }
 }

@@ -48,7 +48,45 @@ pub(crate) struct Cell {
     pub(crate) held: BTreeSet<String>,
 }
 
+/// The cells of one side: by row or page, then by field; few of each.
+#[derive(Default)]
+pub(crate) struct Cells(Vec<(String, Vec<(String, Cell)>)>);
+
+impl Cells {
+    pub(crate) fn get(&self, of: &str, field: &str) -> Option<&Cell> {
+        let (_, cells) = self.0.iter().find(|(name, _)| name == of)?;
+        cells.iter().find(|(name, _)| name == field).map(|(_, cell)| cell)
+    }
+
+    /// The cell, made where it is not there yet.
+    pub(crate) fn entry(&mut self, of: &str, field: &str) -> &mut Cell {
+        named(named(&mut self.0, of), field)
+    }
+
+    /// Every cell of one row or page.
+    pub(crate) fn of(&mut self, of: &str) -> impl Iterator<Item = &mut Cell> {
+        let all = self.0.iter_mut().filter(move |(name, _)| name == of);
+        all.flat_map(|(_, cells)| cells.iter_mut().map(|(_, cell)| cell))
+    }
+}
+
+fn named<'a, T: Default>(all: &'a mut Vec<(String, T)>, name: &str) -> &'a mut T {
+    let known = all.iter().position(|(known, _)| known == name);
+    let at = known.unwrap_or_else(|| {
+        all.push((name.to_owned(), T::default()));
+        all.len() - 1
+    });
+    &mut all[at].1
+}
+
 impl Cell {
+    fn hold(&mut self, text: String) {
+        // Mostly it is what it held before.
+        if !self.held.contains(&text) {
+            self.held.insert(text);
+        }
+    }
+
     /// Whether the engine had put that value here before that write was made.
     pub(crate) fn had_seen(&self, write: &Write, text: &str) -> bool {
         self.arrived
@@ -121,10 +159,14 @@ pub(crate) struct RunnerState {
 pub(crate) struct State {
     pub(crate) pages: BTreeMap<PageId, SimPage>,
     pub(crate) late: Vec<Option<LateWrite>>,
-    pub(crate) consumed: Vec<bool>,
+    /// How many faults have come, and which of them have struck nothing yet.
+    pub(crate) faults_come: usize,
+    pub(crate) faults_open: Vec<usize>,
     pub(crate) runners: [RunnerState; 2],
-    pub(crate) rows: BTreeMap<(String, String), Cell>,
-    pub(crate) cells: BTreeMap<(PageId, String), Cell>,
+    /// The columns of rows, by key.
+    pub(crate) rows: Cells,
+    /// The properties of pages, by id.
+    pub(crate) cells: Cells,
     /// Records whose existence somebody touched.
     pub(crate) touched: BTreeSet<String>,
     /// Pages with a write whose outcome was unknown for a time.
@@ -197,6 +239,16 @@ pub(crate) fn property(page: &Page, name: &str) -> String {
 }
 
 impl State {
+    /// Counts something that was met.
+    pub(crate) fn met(&mut self, what: &str) {
+        match self.coverage.get_mut(what) {
+            Some(count) => *count += 1,
+            None => {
+                self.coverage.insert(what.to_owned(), 1);
+            }
+        }
+    }
+
     /// A page as answers show it: relations without the targets that are in the trash.
     pub(crate) fn shown(&self, page: &Page) -> Page {
         let mut page = page.clone();
@@ -220,7 +272,6 @@ impl World {
         verbose: bool,
     ) -> Self {
         let state = State {
-            consumed: vec![false; tape.faults.len()],
             log: verbose.then(Vec::new),
             ..State::default()
         };
@@ -268,19 +319,21 @@ impl World {
         if state.quiet {
             return None;
         }
-        let found = self
-            .tape
-            .faults
+        while let Some(fault) = self.tape.faults.get(state.faults_come)
+            && fault.at <= now
+        {
+            let place = state.faults_come;
+            state.faults_open.push(place);
+            state.faults_come += 1;
+        }
+        let faults = &self.tape.faults;
+        let found = state
+            .faults_open
             .iter()
-            .enumerate()
-            .take_while(|(_, fault)| fault.at <= now)
-            .find(|(index, fault)| !state.consumed[*index] && fits(&fault.kind))?;
-        state.consumed[found.0] = true;
-        *state
-            .coverage
-            .entry(format!("fault {}", found.1.kind.name()))
-            .or_insert(0) += 1;
-        let kind = found.1.kind;
+            .position(|place| fits(&faults[*place].kind))?;
+        let place = state.faults_open.remove(found);
+        let kind = faults[place].kind;
+        state.met(&format!("fault {}", kind.name()));
         drop(state);
         self.trace(|| format!("  fault {kind:?}"), 7);
         Some(kind)
@@ -334,12 +387,7 @@ impl World {
         };
         for field in FIELDS {
             let held = normal(&property(&version.page, field));
-            state
-                .cells
-                .entry((id.clone(), field.to_owned()))
-                .or_default()
-                .held
-                .insert(held);
+            state.cells.entry(id.as_str(), field).hold(held);
         }
         state.pages.insert(
             id.clone(),
@@ -388,12 +436,7 @@ impl World {
         }
         for field in FIELDS {
             let held = normal(&property(&page.now().page, field));
-            state
-                .cells
-                .entry((id.clone(), field.to_owned()))
-                .or_default()
-                .held
-                .insert(held);
+            state.cells.entry(id.as_str(), field).hold(held);
         }
     }
 
@@ -408,7 +451,7 @@ impl World {
                 .properties
                 .insert(PropertyId::from(field), PropertyRead::Whole(value));
         });
-        let cell = state.cells.entry((id.clone(), field.to_owned())).or_default();
+        let cell = state.cells.entry(id.as_str(), field);
         cell.writes.push(Write {
             at: now,
             text: written,
@@ -428,7 +471,7 @@ impl World {
         let id = self.make(state, TEAMS, PERSON, values);
         let now = self.now();
         for (field, value) in values {
-            let cell = state.cells.entry((id.clone(), field.to_string())).or_default();
+            let cell = state.cells.entry(id.as_str(), field.as_str());
             cell.writes.push(Write {
                 at: now,
                 text: normal(&text(value)),
@@ -444,7 +487,7 @@ impl World {
     pub(crate) fn row_written(&self, state: &mut State, key: &str, field: &str, value: &Value) {
         let now = self.now();
         state.user_edits += 1;
-        let cell = state.rows.entry((key.to_owned(), field.to_owned())).or_default();
+        let cell = state.rows.entry(key, field);
         let written = normal(&text(value));
         cell.held.insert(written.clone());
         cell.writes.push(Write {
@@ -469,16 +512,17 @@ impl World {
         let key = property(&before, "postgres_id");
         let removes = write.in_trash == Some(true) && !before.in_trash;
         for field in FIELDS.iter().copied() {
+            let mut raced = false;
             let sent = write
                 .properties
                 .iter()
                 .find(|(name, _)| name.as_str() == field)
                 .map(|(_, value)| normal(&text(value)));
             let old = normal(&property(&before, field));
-            let cell = state.cells.entry((id.clone(), field.to_owned())).or_default();
+            let cell = state.cells.entry(id.as_str(), field);
             let pulled = state
                 .rows
-                .get(&(key.clone(), field.to_owned()))
+                .get(&key, field)
                 .is_some_and(|row| row.arrived.contains(&old));
             let overwrites = sent.as_ref().map_or(removes, |sent| *sent != old);
             let newer = |last: &Write| {
@@ -500,7 +544,7 @@ impl World {
             if overwrites && let Some(last) = cell.writes.last_mut().filter(|last| last.text == old) {
                 if last.at > snapshot && !pulled {
                     last.raced = true;
-                    *state.coverage.entry("race window".to_owned()).or_insert(0) += 1;
+                    raced = true;
                 } else if last.at <= snapshot {
                     state
                         .overwritten
@@ -510,6 +554,9 @@ impl World {
             if let Some(sent) = sent {
                 state.field_writes += 1;
                 cell.arrived.push(sent);
+            }
+            if raced {
+                state.met("race window");
             }
         }
         if removes && is_team {
@@ -537,7 +584,7 @@ impl World {
     ) -> PageId {
         let id = self.make(state, entity, BOT, &write.properties);
         for (property, value) in &write.properties {
-            let cell = state.cells.entry((id.clone(), property.to_string())).or_default();
+            let cell = state.cells.entry(id.as_str(), property.as_str());
             cell.arrived.push(normal(&text(value)));
         }
         id
