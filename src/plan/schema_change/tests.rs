@@ -1,4 +1,7 @@
 use super::*;
+use crate::mapping::UnknownOption;
+use crate::schema::DataSourceSchema;
+use crate::schema::data_source::{PropertySchema, ViewSchema};
 use crate::value::DatabaseId;
 
 fn property(name: &str, kind: PropertyKind) -> DesiredProperty {
