@@ -138,8 +138,15 @@ impl Entity {
     /// The page with every field's value in canonical form.
     pub(super) fn canonical(&self, mut page: Page) -> Page {
         for field in &self.fields {
-            if let Some(PropertyRead::Whole(value)) = page.properties.get_mut(&field.property) {
-                *value = field.codec.canonical_page(std::mem::replace(value, Value::Null));
+            let Some(PropertyRead::Whole(read)) = page.properties.get(&field.property) else {
+                continue;
+            };
+            let canonical = field.codec.canonical_page(read.clone());
+            // Nearly always it is: then the page stays shared with whoever read it.
+            if canonical != *read
+                && let Some(PropertyRead::Whole(value)) = page.properties.get_mut(&field.property)
+            {
+                *value = canonical;
             }
         }
         page

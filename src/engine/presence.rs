@@ -1,8 +1,6 @@
 //! Carries out the decisions about a record's existence; what makes and what removes is in [`super::create`] and
 //! [`super::remove`].
 
-use std::collections::BTreeMap;
-
 use super::apply::Step;
 use super::observe::Seen;
 use super::push::{choice, status};
@@ -13,7 +11,7 @@ use crate::journal::{Act, AuditEntry, Conflict, ConflictStatus, IntentStatus, Ke
 use crate::ports::{Link, Page, PageWrite, Priority, PropertyRead, Record};
 use crate::reconcile::{Decision, Phase, PresenceAction, Reason, Side};
 use crate::report::ErrorCode;
-use crate::value::{PageId, PropertyId, RecordKey, Value};
+use crate::value::{PageId, PropertyId, RecordKey, Shared, Value};
 
 impl Work<'_> {
     /// Carries out what was decided about a record's existence.
@@ -308,7 +306,7 @@ pub(super) fn new_link(id: uuid::Uuid, entity: &Entity, key: RecordKey, page: Op
         phase: Phase::Linked,
         incarnation: 0,
         rev: 0,
-        fields: BTreeMap::new(),
+        fields: Shared::default(),
         page_edited_at: None,
         page_mark: None,
         page_written_at: None,

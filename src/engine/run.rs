@@ -45,6 +45,9 @@ pub(super) struct Work<'a> {
     pub(super) bot: UserId,
     pub(super) attendant: Option<&'a dyn Attendant>,
     pub(super) watcher: &'a dyn Watcher,
+    order: EntityOrder,
+    /// The entities that were asked for, referenced ones first.
+    entities: Vec<Arc<Entity>>,
     /// What the profile is pinned to, as it stood when the run looked around.
     pins: Mutex<Vec<Pin>>,
     marks: Mutex<BTreeMap<String, Marks>>,
@@ -68,7 +71,17 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<'a> Work<'a> {
     /// A run that nobody attends.
     pub(super) fn new(engine: &'a Engine, request: &'a Request, run: Uuid, watcher: &'a dyn Watcher) -> Self {
+        let order = order(engine);
+        let mut entities: Vec<Arc<Entity>> = engine
+            .entities
+            .iter()
+            .filter(|entity| request.entities.is_empty() || request.entities.contains(&entity.name))
+            .cloned()
+            .collect();
+        entities.sort_by_key(|entity| order.rank(&entity.name));
         Self {
+            order,
+            entities,
             engine,
             request,
             run,
@@ -138,28 +151,11 @@ impl Work<'_> {
 
     /// The entities that were asked for, referenced ones first.
     pub(super) fn entities(&self) -> Vec<Arc<Entity>> {
-        let order = self.order();
-        let mut entities: Vec<Arc<Entity>> = self
-            .engine
-            .entities
-            .iter()
-            .filter(|entity| self.request.entities.is_empty() || self.request.entities.contains(&entity.name))
-            .cloned()
-            .collect();
-        entities.sort_by_key(|entity| order.rank(&entity.name));
-        entities
+        self.entities.clone()
     }
 
-    pub(super) fn order(&self) -> EntityOrder {
-        EntityOrder::of(self.engine.entities.iter().map(|entity| {
-            let targets = entity.fields.iter().filter_map(|field| {
-                field
-                    .reference
-                    .as_ref()
-                    .map(|reference| reference.target.as_str())
-            });
-            (entity.name.as_str(), targets.collect())
-        }))
+    pub(super) fn order(&self) -> &EntityOrder {
+        &self.order
     }
 
     /// Reads an entity's marks, for what is asked about it next.
@@ -308,7 +304,7 @@ impl Work<'_> {
             .iter_mut()
             .flat_map(|captured| std::mem::take(&mut captured.operations))
             .collect();
-        Plan::of(operations, &self.order())
+        Plan::of(operations, self.order())
     }
 
     /// One cycle; answers whether anything was worked on or refused.
@@ -538,6 +534,18 @@ impl Work<'_> {
         records.push(Record::Marks(captured.entity.name.clone(), marks));
         records
     }
+}
+
+fn order(engine: &Engine) -> EntityOrder {
+    EntityOrder::of(engine.entities.iter().map(|entity| {
+        let targets = entity.fields.iter().filter_map(|field| {
+            field
+                .reference
+                .as_ref()
+                .map(|reference| reference.target.as_str())
+        });
+        (entity.name.as_str(), targets.collect())
+    }))
 }
 
 /// The pin of the database that holds rows and state.

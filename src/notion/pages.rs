@@ -139,7 +139,7 @@ impl EntityPages {
             last_edited_time: page.last_edited_time,
             created_by: user(page.created_by),
             last_edited_by: user(page.last_edited_by),
-            properties,
+            properties: properties.into(),
         }
     }
 

@@ -51,12 +51,12 @@ pub fn refusals(plan: &Plan, circumstances: &Circumstances) -> Vec<Refusal> {
         .iter()
         .filter(|operation| operation.entity == circumstances.entity)
         .collect();
-    let hash = plan.hash();
     let refusal = |code: ErrorCode, message: String| Refusal {
         entity: circumstances.entity.clone(),
         code,
         message,
-        approve: hash.clone(),
+        // Only a refused plan is hashed: nearly none is.
+        approve: plan.hash(),
     };
     let mut refusals = Vec::new();
     if circumstances.linked > 0 {

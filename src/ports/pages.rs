@@ -7,7 +7,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::{BoxFuture, Retry, Value};
-use crate::value::{PageId, PropertyId, UserId};
+use crate::value::{PageId, PropertyId, Shared, UserId};
 
 /// A page as one answer showed it: one snapshot, never two answers mixed.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub struct Page {
     /// The bound properties by id, the engine's own included.
     ///
     /// A property that the answer did not carry is not in here, and never reads as empty.
-    pub properties: BTreeMap<PropertyId, PropertyRead>,
+    pub properties: Shared<BTreeMap<PropertyId, PropertyRead>>,
 }
 
 /// Where a page is.

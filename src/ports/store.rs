@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{BoxFuture, Retry, Row, RowOutcome, RowWrite};
 use crate::journal::{AuditEntry, Conflict, Intent, Trouble};
 use crate::reconcile::{FieldState, Phase, Side};
-use crate::value::{PageId, PropertyId, RecordKey};
+use crate::value::{PageId, PropertyId, RecordKey, Shared};
 
 /// The tie between a key and a page: a record's identity.
 ///
@@ -35,7 +35,7 @@ pub struct Link {
     /// Counts writes. Upserted only over the number before it; 0 for a new link.
     pub rev: i64,
     /// What was last seen of each field, by property.
-    pub fields: BTreeMap<PropertyId, FieldState>,
+    pub fields: Shared<BTreeMap<PropertyId, FieldState>>,
     /// `last_edited_time` of the newest accepted read.
     pub page_edited_at: Option<OffsetDateTime>,
     /// `last_edited_time` in the answer of our own last settled write.

@@ -1,6 +1,6 @@
 //! The engine's memory in this process: for tests and simulation, held to the same contract as the real one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -430,18 +430,15 @@ impl Store for MemoryStore {
 
     fn links_with_intents<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
         self.found(move |state| {
-            let pending = |link: &Link| {
-                state
-                    .intents
-                    .values()
-                    .any(|intent| intent.link == link.id && intent.status == IntentStatus::Pending)
-            };
-            state
-                .links
+            let pending = |intent: &&Intent| intent.status == IntentStatus::Pending;
+            let links: BTreeSet<Uuid> = state
+                .intents
                 .values()
-                .filter(|link| link.entity == entity && pending(link))
-                .cloned()
-                .collect()
+                .filter(pending)
+                .map(|intent| intent.link)
+                .collect();
+            let links = links.iter().filter_map(|id| state.links.get(id));
+            links.filter(|link| link.entity == entity).cloned().collect()
         })
     }
 
@@ -529,7 +526,7 @@ impl Store for MemoryStore {
     ) -> BoxFuture<'a, Result<BTreeMap<Uuid, u32>, StoreError>> {
         self.found(move |state| {
             let mut writes = BTreeMap::new();
-            let mut seen = std::collections::BTreeSet::new();
+            let mut seen = BTreeSet::new();
             for entry in &state.audit {
                 let Some(link) = entry.link.filter(|link| links.contains(link)) else {
                     continue;

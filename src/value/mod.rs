@@ -19,6 +19,7 @@ mod json_text;
 mod number;
 mod reveal;
 mod rich_text;
+mod shared;
 
 pub use convert::{Conversion, ConversionFault, ConversionKind};
 pub use id::{DataSourceId, DatabaseId, PageId, PropertyId, RecordKey, UserId};
@@ -26,6 +27,7 @@ pub use json_text::canonical_json;
 pub use number::{MAX_SAFE_INTEGER, Number};
 pub use reveal::Reveal;
 pub use rich_text::{Content, Run, Style, plain_text};
+pub use shared::Shared;
 
 /// One value, as either side holds it.
 ///

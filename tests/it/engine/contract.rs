@@ -28,7 +28,7 @@ fn link(id: u128, key: &str, page: Option<&str>) -> Link {
         phase: Phase::Linked,
         incarnation: 0,
         rev: 0,
-        fields: BTreeMap::new(),
+        fields: BTreeMap::new().into(),
         page_edited_at: None,
         page_mark: None,
         page_written_at: None,

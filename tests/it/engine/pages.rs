@@ -150,7 +150,7 @@ impl MemoryPages {
             last_edited_time: minute,
             created_by: UserId::from(by),
             last_edited_by: UserId::from(by),
-            properties,
+            properties: properties.into(),
         };
         state
             .pages

@@ -35,7 +35,7 @@ fn link(number: u128, key: &str, page: &str) -> Link {
         phase: Phase::Linked,
         incarnation: 0,
         rev: 0,
-        fields: BTreeMap::new(),
+        fields: BTreeMap::new().into(),
         page_edited_at: None,
         page_mark: None,
         page_written_at: None,

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::executor::Delay;
 use super::mutants::Mutant;
+use super::steps::Step;
 use super::tape::{FaultKind, Setting};
 use super::world::{FIELDS, PROJECTS, RELATION, TEAMS, World, normal, text};
 
@@ -184,7 +185,7 @@ fn lost() -> Box<io::Error> {
 
 impl Session {
     async fn rows(&self, entity: &str) -> Result<(), RowsError> {
-        self.world.effect(self.runner, false).await;
+        self.world.effect(self.runner, false, None).await;
         Delay::new(&self.world.timeline, self.runner, 2).await;
         if self.world.fault(|kind| *kind == FaultKind::RowsFail).is_some() {
             return Err(RowsError::Read {
@@ -294,9 +295,13 @@ impl Session {
 
     async fn committed<'a>(&'a self, fence: Fence, commit: Commit<'a>) -> Result<CommitOutcome, StoreError> {
         let world = &self.world;
-        world.effect(self.runner, false).await;
+        let step = Step::of_commit(&commit);
+        world.effect(self.runner, false, step).await;
         Delay::new(&world.timeline, self.runner, 3).await;
-        if world.fault(|kind| *kind == FaultKind::CommitFails).is_some() {
+        if let Some(fault) = world.fault(|kind| *kind == FaultKind::CommitFails) {
+            if let Some(step) = step {
+                world.struck(step, fault);
+            }
             return Err(StoreError::Failed {
                 doing: "commit",
                 retry: Retry::WithBackOff,
@@ -304,6 +309,9 @@ impl Session {
             });
         }
         let unknown = world.fault(|kind| matches!(kind, FaultKind::CommitUnknown { .. }));
+        if let (Some(step), Some(fault)) = (step, unknown) {
+            world.struck(step, fault);
+        }
         if unknown == Some(FaultKind::CommitUnknown { applied: false }) {
             return Err(StoreError::Unknown { source: lost() });
         }
@@ -327,7 +335,17 @@ impl Session {
             },
             5 + records * 16,
         );
-        world.effect(self.runner, true).await;
+        match &outcome {
+            Ok(CommitOutcome::RowRefused(RowOutcome::Rejected(_))) => {
+                world.lock().met("5.2  pull: refused by the table");
+            }
+            Ok(CommitOutcome::RowRefused(RowOutcome::Moved)) => {
+                world.lock().met("5.2  pull: the row had moved");
+            }
+            Err(StoreError::Fenced) => world.lock().met("fenced"),
+            _ => {}
+        }
+        world.effect(self.runner, true, step).await;
         if unknown.is_some() && outcome.is_ok() {
             return Err(StoreError::Unknown { source: lost() });
         }
@@ -384,7 +402,7 @@ impl Store for Session {
         duration: Duration,
     ) -> BoxFuture<'a, Result<Option<LeaseGrant>, StoreError>> {
         Box::pin(async move {
-            self.world.effect(self.runner, false).await;
+            self.world.effect(self.runner, false, None).await;
             Delay::new(&self.world.timeline, self.runner, 2).await;
             let granted = self.store.acquire(holder, duration).await?;
             if let Some(granted) = &granted {

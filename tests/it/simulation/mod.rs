@@ -16,6 +16,7 @@ mod people;
 mod profile;
 mod range;
 mod shrink;
+mod steps;
 mod tape;
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,7 @@ use std::task::Poll;
 
 use frames_sync::engine::{Engine, Entity, Request, Run};
 use frames_sync::ports::{Approval, Store};
-use frames_sync::report::Command;
+use frames_sync::report::{Command, ErrorCode};
 use frames_sync::store::MemoryStore;
 
 use coverage::Counting;
@@ -201,6 +202,20 @@ impl Schedule {
             11,
         );
         let mut state = self.world.lock();
+        let errors = || run.report.entities.iter().flat_map(|entity| &entity.errors);
+        for error in errors() {
+            match error.code {
+                ErrorCode::LoopSuspected => state.met("breaker: loop_suspected"),
+                ErrorCode::CodecUnstable => state.met("breaker: codec_unstable"),
+                _ => {}
+            }
+        }
+        let unserved = errors()
+            .filter(|error| error.code == ErrorCode::PostgresFailed)
+            .count();
+        if run.report.failure.is_some() && unserved >= 4 {
+            state.met("breaker: five records in a row that Postgres cannot serve");
+        }
         let mut count = |what: String| state.met(&what);
         count(format!("outcome {:?}", run.report.outcome));
         for refusal in run.report.entities.iter().flat_map(|entity| &entity.refusals) {

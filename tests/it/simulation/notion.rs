@@ -11,6 +11,7 @@ use frames_sync::value::{PageId, PropertyId, UserId, Value};
 
 use super::executor::Delay;
 use super::mutants::Mutant;
+use super::steps::Step;
 use super::tape::{FaultKind, Millis};
 use super::world::{BOT, FIELDS, LateWrite, RELATION, World, property};
 
@@ -38,8 +39,8 @@ enum Fate {
 
 impl World {
     /// Where a runner may be killed or put to sleep: before an effect, and after it.
-    pub(crate) async fn effect(&self, runner: usize, after: bool) {
-        match self.fate(runner, after) {
+    pub(crate) async fn effect(&self, runner: usize, after: bool, step: Option<Step>) {
+        match self.fate(runner, after, step) {
             Fate::GoesOn => {}
             // Its own events come while it sleeps, and are found when it wakes.
             Fate::Sleeps => Delay::new(&self.timeline, runner, 1).await,
@@ -47,7 +48,7 @@ impl World {
         }
     }
 
-    fn fate(&self, runner: usize, after: bool) -> Fate {
+    fn fate(&self, runner: usize, after: bool, step: Option<Step>) -> Fate {
         let mut fate = Fate::GoesOn;
         if !after {
             // One kill after the other: the next one strikes the next process.
@@ -72,6 +73,9 @@ impl World {
         match me.kill {
             Some((0, when)) if when == after => {
                 me.killed = true;
+                if let Some(step) = step {
+                    state.met(&step.killed(after));
+                }
                 drop(state);
                 self.trace(|| format!("  runner {runner} is killed"), 9);
                 fate = Fate::Dies;
@@ -84,8 +88,8 @@ impl World {
 }
 
 impl Connection {
-    async fn travel(&self) {
-        self.world.effect(self.runner, false).await;
+    async fn travel(&self, step: Option<Step>) {
+        self.world.effect(self.runner, false, step).await;
         let slow = self.world.fault(|kind| matches!(kind, FaultKind::Slow { .. }));
         let by = match slow {
             Some(FaultKind::Slow { by }) => by,
@@ -100,8 +104,8 @@ impl Connection {
         Millis::try_from(20 + self.world.chance(21, most)).unwrap_or(100)
     }
 
-    async fn back(&self) {
-        self.world.effect(self.runner, true).await;
+    async fn back(&self, step: Option<Step>) {
+        self.world.effect(self.runner, true, step).await;
         Delay::new(&self.world.timeline, self.runner, self.latency() / 4).await;
     }
 
@@ -142,7 +146,8 @@ impl Connection {
     ) -> Result<Page, PagesError> {
         let world = &self.world;
         self.watch(write);
-        self.travel().await;
+        let step = self.step(page, write);
+        self.travel(Some(step)).await;
         world.trace(
             || {
                 let sent: Vec<String> = write
@@ -160,9 +165,11 @@ impl Connection {
             3,
         );
         if let Some(error) = self.unavailable() {
+            world.struck(step, FaultKind::Unavailable);
             return Err(error);
         }
         if page.is_some() && world.fault(|kind| *kind == FaultKind::Busy).is_some() {
+            world.struck(step, FaultKind::Busy);
             return Err(PagesError::Conflict);
         }
         let snapshot = page.map_or(world.now(), |page| {
@@ -177,6 +184,9 @@ impl Connection {
                 FaultKind::WriteLost | FaultKind::AnswerLost | FaultKind::WriteLate { .. }
             )
         });
+        if let Some(lost) = lost {
+            world.struck(step, lost);
+        }
         if lost.is_some()
             && let Some(page) = page
         {
@@ -184,7 +194,7 @@ impl Connection {
         }
         match lost {
             Some(FaultKind::WriteLost) => {
-                self.back().await;
+                self.back(None).await;
                 return Err(unknown());
             }
             Some(FaultKind::WriteLate { by }) => {
@@ -195,18 +205,29 @@ impl Connection {
                     snapshot,
                 };
                 world.postpone(late, by);
-                self.back().await;
+                self.back(None).await;
                 return Err(unknown());
             }
             _ => {}
         }
         let answer = self.apply(entity, page, write, snapshot)?;
-        self.back().await;
+        self.back(Some(step)).await;
         if lost.is_some() {
             Err(unknown())
         } else {
             Ok(answer)
         }
+    }
+
+    fn step(&self, page: Option<&PageId>, write: &PageWrite) -> Step {
+        let state = self.world.lock();
+        let known = page.and_then(|page| state.pages.get(page));
+        let by_a_person = known.is_some_and(|page| page.now().page.created_by.as_str() != BOT);
+        let labelled = write
+            .properties
+            .iter()
+            .any(|(id, _)| id.as_str() == "postgres_id");
+        Step::of_write(page, write, by_a_person && labelled)
     }
 
     /// 5.1: between the direct read of a page and the write made from it lies no other work.
@@ -296,7 +317,7 @@ impl Pages for Connection {
         _priority: Priority,
     ) -> BoxFuture<'a, Result<PageBatch, PagesError>> {
         Box::pin(async move {
-            self.travel().await;
+            self.travel(None).await;
             if let Some(error) = self.unavailable() {
                 return Err(error);
             }
@@ -315,7 +336,7 @@ impl Pages for Connection {
                 },
                 1 + pages.len() as u64 * 16,
             );
-            self.back().await;
+            self.back(None).await;
             Ok(PageBatch {
                 pages,
                 next: (end < all && !cut && !self.world.is(Mutant::HasMoreIgnored)).then(|| end.to_string()),
@@ -331,7 +352,7 @@ impl Pages for Connection {
         _priority: Priority,
     ) -> BoxFuture<'a, Result<Page, PagesError>> {
         Box::pin(async move {
-            self.travel().await;
+            self.travel(None).await;
             if let Some(error) = self.unavailable() {
                 return Err(error);
             }
@@ -383,7 +404,7 @@ impl Pages for Connection {
                 },
                 2,
             );
-            self.back().await;
+            self.back(None).await;
             Ok(read)
         })
     }
@@ -396,7 +417,7 @@ impl Pages for Connection {
         _priority: Priority,
     ) -> BoxFuture<'a, Result<Value, PagesError>> {
         Box::pin(async move {
-            self.travel().await;
+            self.travel(None).await;
             let state = self.world.lock();
             let read = state.pages.get(page).map(|page| &page.now().page);
             match read.and_then(|page| page.properties.get(property)) {

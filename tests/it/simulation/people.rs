@@ -332,9 +332,9 @@ impl Schedule {
         }
         let values: Vec<(PropertyId, Value)> = page
             .properties
-            .into_iter()
+            .iter()
             .filter_map(|(id, read)| match read {
-                frames_sync::ports::PropertyRead::Whole(value) => Some((id, value)),
+                frames_sync::ports::PropertyRead::Whole(value) => Some((id.clone(), value.clone())),
                 _ => None,
             })
             .collect();

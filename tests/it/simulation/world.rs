@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 
 use super::executor::{Event, Timeline};
 use super::mutants::Mutant;
+use super::steps::Step;
 use super::tape::{FaultKind, Millis, Tape, scatter};
 
 /// The entity that people work on.
@@ -252,12 +253,17 @@ impl State {
     /// A page as answers show it: relations without the targets that are in the trash.
     pub(crate) fn shown(&self, page: &Page) -> Page {
         let mut page = page.clone();
-        let relation = page.properties.get_mut(&PropertyId::from(RELATION));
-        if let Some(PropertyRead::Whole(Value::Pages(targets))) = relation {
-            targets.retain(|target| {
-                let target = self.pages.get(target);
-                target.is_some_and(|target| !target.now().page.in_trash)
-            });
+        let relation = PropertyId::from(RELATION);
+        let is_away = |target: &PageId| {
+            self.pages
+                .get(target)
+                .is_none_or(|target| target.now().page.in_trash)
+        };
+        if let Some(PropertyRead::Whole(Value::Pages(targets))) = page.properties.get(&relation)
+            && targets.iter().any(is_away)
+            && let Some(PropertyRead::Whole(Value::Pages(targets))) = page.properties.get_mut(&relation)
+        {
+            targets.retain(|target| !is_away(target));
         }
         page
     }
@@ -339,6 +345,13 @@ impl World {
         Some(kind)
     }
 
+    /// Counts a fault by the step of a write protocol that it met.
+    pub(crate) fn struck(&self, step: Step, fault: FaultKind) {
+        if let Some(row) = step.struck(fault) {
+            self.lock().met(&row);
+        }
+    }
+
     pub(crate) fn instant(&self, at: Millis) -> OffsetDateTime {
         START + time::Duration::milliseconds(at)
     }
@@ -376,7 +389,7 @@ impl World {
             last_edited_time: minute,
             created_by: UserId::from(by),
             last_edited_by: UserId::from(by),
-            properties,
+            properties: properties.into(),
         };
         let id = page.id.clone();
         let version = Version {
