@@ -41,6 +41,14 @@ fuzz-guided TARGET="mapping":
     mkdir -p fuzz/corpus/{{ TARGET }}
     cargo +nightly fuzz run {{ TARGET }} fuzz/corpus/{{ TARGET }} tests/cases/mapping/invalid tests/cases/mapping/valid
 
+# The same schedules on simulated and on real PostgreSQL; needs one installed (no server running).
+conformance SEEDS="0..300":
+    cargo run --release --no-default-features --example campaign -- --real {{ SEEDS }}
+
+# Bugs planted in a copy of the source, each to be found by its check; needs a PostgreSQL installed.
+planted *NAMES:
+    tests/planted/run {{ NAMES }}
+
 # Licences, sources, duplicates and advisories of the dependencies; needs cargo-deny.
 deny:
     cargo deny check

@@ -1,12 +1,13 @@
 //! Postgres in memory, as far as the engine can tell: tables with scope, constraints, triggers and a change log.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use time::OffsetDateTime;
 
 use crate::ports::{
-    BoxFuture, Change, ColumnRejection, Row, RowChange, RowOutcome, RowTables, RowWrite, Rows, RowsError,
+    BoxFuture, Change, Clock, ColumnRejection, Row, RowChange, RowOutcome, RowTables, RowWrite, Rows,
+    RowsError,
 };
 use crate::value::{RecordKey, Value};
 
@@ -17,14 +18,20 @@ type Test = Box<dyn Fn(&Columns) -> bool + Send + Sync>;
 type Constraint = Box<dyn Fn(&Columns) -> Option<ColumnRejection> + Send + Sync>;
 type Trigger = Box<dyn Fn(&mut Columns) + Send + Sync>;
 
+struct Log {
+    clock: Arc<dyn Clock>,
+    changes: Vec<Change>,
+}
+
 /// One table.
 pub struct Table {
     key: Vec<String>,
     scope: Test,
     constraint: Constraint,
     before_write: Trigger,
-    log: Option<Vec<Change>>,
+    log: Option<Log>,
     columns: Vec<String>,
+    answered: Option<Vec<String>>,
     rows: BTreeMap<RecordKey, Columns>,
     next: i64,
 }
@@ -39,6 +46,7 @@ impl Table {
             before_write: Box::new(|_| {}),
             log: None,
             columns: Vec::new(),
+            answered: None,
             rows: BTreeMap::new(),
             next: 1,
         }
@@ -48,6 +56,13 @@ impl Table {
     #[must_use]
     pub fn columns(mut self, names: &[&str]) -> Self {
         self.columns = names.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+
+    /// The same, showing the engine only these columns; without it, all of them.
+    #[must_use]
+    pub fn answers(mut self, names: &[String]) -> Self {
+        self.answered = Some(names.to_vec());
         self
     }
 
@@ -75,10 +90,13 @@ impl Table {
         self
     }
 
-    /// The same, with a change log.
+    /// The same, with a change log, whose notes carry the time of that clock.
     #[must_use]
-    pub fn logged(mut self) -> Self {
-        self.log = Some(Vec::new());
+    pub fn logged(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.log = Some(Log {
+            clock,
+            changes: Vec::new(),
+        });
         self
     }
 
@@ -93,26 +111,40 @@ impl Table {
 
     fn seen(&self, key: &RecordKey, columns: &Columns) -> Row {
         let in_scope = (self.scope)(columns);
+        let mut shown = if in_scope { columns.clone() } else { Columns::new() };
+        if let Some(answered) = &self.answered {
+            shown.retain(|name, _| answered.contains(name));
+        }
         Row {
             key: key.clone(),
             in_scope,
-            columns: if in_scope { columns.clone() } else { Columns::new() },
+            columns: shown,
         }
     }
 
-    fn note(&mut self, key: &RecordKey, deleted: bool, at: OffsetDateTime) {
-        let seq = self.next;
-        if let Some(log) = &mut self.log {
-            self.next += 1;
-            log.push(Change {
-                seq,
-                key: key.clone(),
-                old_key: None,
-                deleted,
-                at,
-                columns: None,
-            });
-        }
+    /// Stores a row, or takes it away, and notes that in the change log unless nothing changed.
+    fn store(&mut self, key: &RecordKey, columns: Option<Columns>) {
+        let before = match &columns {
+            Some(columns) => self.rows.insert(key.clone(), columns.clone()),
+            None => self.rows.remove(key),
+        };
+        let changed = match (&before, &columns) {
+            (None, None) => return,
+            (Some(before), Some(after)) => Some(changed(before, after)),
+            _ => None,
+        };
+        let Some(log) = self.log.as_mut().filter(|_| changed.as_deref() != Some(&[])) else {
+            return;
+        };
+        log.changes.push(Change {
+            seq: self.next,
+            key: key.clone(),
+            old_key: None,
+            deleted: columns.is_none(),
+            at: log.clock.now(),
+            columns: changed,
+        });
+        self.next += 1;
     }
 
     fn holds(&self, key: &RecordKey, expect: &[RowChange]) -> bool {
@@ -143,6 +175,17 @@ impl Table {
             Err(RowOutcome::LeavesScope)
         }
     }
+}
+
+/// The columns that two states of a row differ in, in order; one that is not there is NULL.
+fn changed(before: &Columns, after: &Columns) -> Vec<String> {
+    let held = |columns: &Columns, name: &String| columns.get(name).cloned().unwrap_or(Value::Null);
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| held(before, name) != held(after, name))
+        .cloned()
+        .collect()
 }
 
 /// The text of a key column, as Postgres would print it.
@@ -178,8 +221,7 @@ impl Tables {
         let mut tables = self.lock();
         let table = tables.get_mut(entity)?;
         let key = table.key_of(&columns);
-        table.rows.insert(key.clone(), columns);
-        table.note(&key, false, OffsetDateTime::UNIX_EPOCH);
+        table.store(&key, Some(columns));
         Some(key)
     }
 
@@ -189,11 +231,11 @@ impl Tables {
         let Some(table) = tables.get_mut(entity) else {
             return false;
         };
-        let Some(columns) = table.rows.get_mut(key) else {
+        let Some(mut columns) = table.rows.get(key).cloned() else {
             return false;
         };
         columns.insert(column.to_owned(), value);
-        table.note(key, false, OffsetDateTime::UNIX_EPOCH);
+        table.store(key, Some(columns));
         true
     }
 
@@ -203,9 +245,9 @@ impl Tables {
         let Some(table) = tables.get_mut(entity) else {
             return false;
         };
-        let removed = table.rows.remove(key).is_some();
-        table.note(key, true, OffsetDateTime::UNIX_EPOCH);
-        removed
+        let was_there = table.rows.contains_key(key);
+        table.store(key, None);
+        was_there
     }
 
     /// The columns of a row, whatever the scope says.
@@ -272,7 +314,8 @@ impl Rows for Tables {
     fn changes<'a>(&'a self, entity: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Change>, RowsError>> {
         Box::pin(async move {
             self.reading(entity, |table| {
-                table.log.iter().flatten().take(limit).cloned().collect()
+                let changes = table.log.iter().flat_map(|log| &log.changes);
+                changes.take(limit).cloned().collect()
             })
         })
     }
@@ -318,7 +361,7 @@ impl RowTables for Tables {
                 if table.rows.contains_key(&key) {
                     return RowOutcome::Rejected(ColumnRejection {
                         sqlstate: "23505".to_owned(),
-                        constraint: Some("pkey".to_owned()),
+                        constraint: Some(format!("{entity}_pkey")),
                         column: None,
                     });
                 }
@@ -339,18 +382,13 @@ impl RowTables for Tables {
         if !then(&row) {
             return RowOutcome::Moved;
         }
-        let deleted = stored.is_none();
-        match stored {
-            Some(columns) => table.rows.insert(key.clone(), columns),
-            None => table.rows.remove(&key),
-        };
-        table.note(&key, deleted, OffsetDateTime::UNIX_EPOCH);
+        table.store(&key, stored);
         RowOutcome::Written(row)
     }
 
     fn acknowledge(&self, entity: &str, notes: &[i64]) {
         if let Some(log) = self.lock().get_mut(entity).and_then(|table| table.log.as_mut()) {
-            log.retain(|change| !notes.contains(&change.seq));
+            log.changes.retain(|change| !notes.contains(&change.seq));
         }
     }
 }

@@ -2,11 +2,15 @@
 
 use std::io::{self, Write};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
+
+use frames_sync::cluster::{Cluster, Engine};
 
 use super::crash::{kill_everywhere, scripts};
 use super::mutants::Mutant;
 use super::range;
+use super::real::{Server, compare};
 use super::shrink::{kind, shrink};
 use super::tape::Tape;
 use super::{For, Verdict, simulate};
@@ -20,6 +24,8 @@ pub(crate) enum Asked {
     Seed(u64),
     /// One tape from a file, told in full.
     Tape(String),
+    /// Every seed of a range, on simulated and on real Postgres.
+    Real(Range<u64>),
     /// Every planted bug, with at most so many seeds each.
     Mutants(u64),
     /// Every script killed at every effect.
@@ -62,6 +68,7 @@ impl Campaign {
                 "--seeds" => campaign.asked = Asked::Seeds(range(&value()?)?),
                 "--seed" => campaign.asked = Asked::Seed(number(&value()?)?),
                 "--tape" => campaign.asked = Asked::Tape(value()?),
+                "--real" => campaign.asked = Asked::Real(range(&value()?)?),
                 "--mutants" => campaign.asked = Asked::Mutants(number(&value()?)?),
                 "--crashes" => campaign.asked = Asked::Crashes,
                 "--crash-pairs" => campaign.asked = Asked::CrashPairs(number(&value()?)?),
@@ -73,7 +80,7 @@ impl Campaign {
                 "--mutant" => campaign.mutant = Some(mutant(&value()?)?),
                 other => {
                     return Err(format!(
-                        "`{other}` is none of --seeds A..B, --threads N, --partial, --seed N, --tape FILE, \
+                        "`{other}` is none of --seeds A..B, --threads N, --partial, --seed N, --tape FILE, --real A..B, \
                          --mutants SEEDS, --mutant NAME, --crashes, --crash-pairs SCRIPTS"
                     ));
                 }
@@ -93,6 +100,7 @@ impl Campaign {
                 writeln!(out, "{}", found.what)?;
                 one(&found.tape, self.mutant, false, out)
             }
+            Asked::Real(seeds) => real(seeds.clone(), out),
             Asked::Mutants(seeds) => hunt(*seeds, out),
             Asked::Crashes => crash(u64::MAX, false, self.mutant, out),
             Asked::CrashPairs(scripts) => crash(*scripts, true, self.mutant, out),
@@ -126,6 +134,13 @@ pub(crate) fn twice(tape: &Tape, mutant: Option<Mutant>) -> Verdict {
             .push("I13: the same tape gave two different traces".to_owned());
     }
     verdict
+}
+
+/// L5, on a throwaway server of this machine.
+fn real(seeds: Range<u64>, out: &mut dyn Write) -> io::Result<bool> {
+    let cluster = Cluster::start(Engine::Any).map_err(io::Error::other)?;
+    let server = Arc::new(Server::over(&cluster.url("postgres")));
+    compare(&server, seeds, out)
 }
 
 fn crash(most: u64, pairs: bool, mutant: Option<Mutant>, out: &mut dyn Write) -> io::Result<bool> {

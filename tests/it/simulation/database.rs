@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use frames_sync::journal::{AuditEntry, Conflict, Intent, IntentStatus};
+use frames_sync::mapping::OnPageTrash;
 use frames_sync::ports::{
-    Approval, AuditFilter, BoxFuture, Change, ColumnRejection, Commit, CommitOutcome, Fence, LeaseGrant,
-    Link, LinkTotals, Marks, Pin, Record, Retry, Row, RowOutcome, RowTables, RowWrite, Rows, RowsError,
+    Approval, AuditFilter, BoxFuture, Change, Clock, ColumnRejection, Commit, CommitOutcome, Fence,
+    LeaseGrant, Link, LinkTotals, Marks, Pin, Record, Retry, Row, RowOutcome, RowWrite, Rows, RowsError,
     RunRecord, Store, StoreError,
 };
 use frames_sync::reconcile::{Bases, Side};
 use frames_sync::simulator::table::{Columns, Table, Tables};
-use frames_sync::store::MemoryStore;
 use frames_sync::value::{PageId, RecordKey, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -28,32 +28,53 @@ use super::world::{FIELDS, PROJECTS, RELATION, TEAMS, World, normal, text};
 /// The columns that the mapping names.
 const MAPPED: [&str; 7] = ["id", "name", "note", "size", "tag", "hint", "project_id"];
 
+/// The columns that the engine is shown of a team, as the product chooses them: mapped ones, and whole rows where it may
+/// delete one.
+pub(crate) fn answered(setting: &Setting) -> Vec<String> {
+    let mut columns = MAPPED.to_vec();
+    if setting.on_page_trash == OnPageTrash::HardDelete {
+        columns.extend(["org", "secret", "updated_at"]);
+    }
+    columns.retain(|column| setting.relations || *column != RELATION);
+    columns.into_iter().map(str::to_owned).collect()
+}
+
 /// The tables of a schedule: `org` is the scope, `secret` is not mapped.
-pub(crate) fn tables(setting: &Setting) -> Tables {
+pub(crate) fn tables(setting: &Setting, clock: Arc<dyn Clock>) -> Tables {
     let tables = Tables::new();
-    let mut columns = vec!["id", "name", "note", "size", "tag", "hint", "org", "secret"];
+    let mut columns = vec![
+        "id",
+        "name",
+        "note",
+        "size",
+        "tag",
+        "hint",
+        "org",
+        "secret",
+        "updated_at",
+    ];
     if setting.relations {
         columns.push("project_id");
     }
     let mut table = Table::new(&["id"])
         .columns(&columns)
+        .answers(&answered(setting))
         .scope(|row| row.get("org") == Some(&Value::text("a")));
     let acts = setting.table_acts;
     table = table.trigger(move |row| trigger(row, acts));
     if acts {
         table = table.constraint(|row| {
-            let bad = ["name", "note"]
-                .into_iter()
-                .find(|column| row.get(*column).is_some_and(|value| text(value).ends_with('#')))?;
-            Some(ColumnRejection {
+            let bad = |column| row.get(column).is_some_and(|value| text(value).ends_with('#'));
+            // Of a CHECK, Postgres names the constraint and no column.
+            (bad("name") || bad("note")).then(|| ColumnRejection {
                 sqlstate: "23514".to_owned(),
                 constraint: Some("no_hash".to_owned()),
-                column: Some(bad.to_owned()),
+                column: None,
             })
         });
     }
     if setting.triggers {
-        table = table.logged();
+        table = table.logged(clock);
     }
     tables.add(TEAMS, table);
     tables.add(PROJECTS, Table::new(&["id"]));
@@ -72,44 +93,11 @@ pub(crate) fn trigger(row: &mut Columns, acts: bool) {
     }
 }
 
-/// The tables, with every write of the engine written down beside them.
-pub(crate) struct Gate {
-    pub(crate) world: Arc<World>,
-}
-
-impl RowTables for Gate {
-    fn write(&self, write: &RowWrite, then: &mut dyn FnMut(&Row) -> bool) -> RowOutcome {
-        let world = &self.world;
-        let mut write = write.clone();
-        if world.is(Mutant::NoCompare)
-            && let RowWrite::Update { expect, .. } | RowWrite::Delete { expect, .. } = &mut write
-        {
-            expect.clear();
-        }
-        let (entity, key) = match &write {
-            RowWrite::Update { entity, key, .. } | RowWrite::Delete { entity, key, .. } => {
-                (entity.clone(), Some(key.clone()))
-            }
-            RowWrite::Insert { entity, .. } => (entity.clone(), None),
-        };
-        let before = key.as_ref().and_then(|key| world.tables.row(&entity, key));
-        let outcome = world.tables.write(&write, then);
-        if let RowOutcome::Written(row) = &outcome {
-            self.note(&write, row, before.as_ref());
-        }
-        outcome
-    }
-
-    fn acknowledge(&self, entity: &str, notes: &[i64]) {
-        self.world.tables.acknowledge(entity, notes);
-    }
-}
-
-impl Gate {
+impl World {
+    /// Writes down what the engine did to a row, which held `before`.
     fn note(&self, write: &RowWrite, row: &Row, before: Option<&Columns>) {
-        let world = &self.world;
         let key = row.key.to_string();
-        let mut state = world.lock();
+        let mut state = self.lock();
         state.row_writes += 1;
         let set = match write {
             RowWrite::Update { set, .. } | RowWrite::Insert { set, .. } => set.as_slice(),
@@ -159,7 +147,7 @@ impl Gate {
             state.field_writes += 1;
         }
         drop(state);
-        world.trace(
+        self.trace(
             || {
                 let set: Vec<String> = set
                     .iter()
@@ -176,7 +164,6 @@ impl Gate {
 pub(crate) struct Session {
     pub(crate) world: Arc<World>,
     pub(crate) runner: usize,
-    pub(crate) store: Arc<MemoryStore>,
 }
 
 fn lost() -> Box<io::Error> {
@@ -184,6 +171,10 @@ fn lost() -> Box<io::Error> {
 }
 
 impl Session {
+    fn store(&self) -> &dyn Store {
+        self.world.postgres.store()
+    }
+
     async fn rows(&self, entity: &str) -> Result<(), RowsError> {
         self.world.effect(self.runner, false, None).await;
         Delay::new(&self.world.timeline, self.runner, 2).await;
@@ -239,6 +230,13 @@ impl Session {
 
     fn mutated<'a>(&self, mut commit: Commit<'a>) -> Commit<'a> {
         match self.world.mutant {
+            Some(Mutant::NoCompare) => {
+                if let Some((RowWrite::Update { expect, .. } | RowWrite::Delete { expect, .. }, _)) =
+                    &mut commit.row
+                {
+                    expect.clear();
+                }
+            }
             Some(Mutant::NoJournal) => commit
                 .records
                 .retain(|record| !matches!(record, Record::Intent(_))),
@@ -324,7 +322,17 @@ impl Session {
             fence
         };
         let records = commit.records.len() as u64;
-        let outcome = self.store.commit(fence, self.watch(self.mutated(commit))).await;
+        let write = commit.row.as_ref().map(|(write, _)| write.clone());
+        let before = match &write {
+            Some(RowWrite::Update { entity, key, .. } | RowWrite::Delete { entity, key, .. }) => {
+                world.postgres.row(entity, key)
+            }
+            _ => None,
+        };
+        let outcome = self.store().commit(fence, self.watch(self.mutated(commit))).await;
+        if let (Some(write), Ok(CommitOutcome::Committed(Some(row)))) = (&write, &outcome) {
+            world.note(write, row, before.as_ref());
+        }
         world.trace(
             || {
                 format!(
@@ -362,7 +370,7 @@ impl Rows for Session {
     ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
         Box::pin(async move {
             self.rows(entity).await?;
-            self.world.tables.scan(entity, after, limit).await
+            self.world.postgres.rows().scan(entity, after, limit).await
         })
     }
 
@@ -373,14 +381,14 @@ impl Rows for Session {
     ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
         Box::pin(async move {
             self.rows(entity).await?;
-            self.world.tables.read(entity, keys).await
+            self.world.postgres.rows().read(entity, keys).await
         })
     }
 
     fn changes<'a>(&'a self, entity: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Change>, RowsError>> {
         Box::pin(async move {
             self.rows(entity).await?;
-            self.world.tables.changes(entity, limit).await
+            self.world.postgres.rows().changes(entity, limit).await
         })
     }
 
@@ -391,7 +399,10 @@ impl Rows for Session {
         after: Option<&'a RecordKey>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
-        self.world.tables.updated_since(entity, since, after, limit)
+        self.world
+            .postgres
+            .rows()
+            .updated_since(entity, since, after, limit)
     }
 }
 
@@ -404,7 +415,7 @@ impl Store for Session {
         Box::pin(async move {
             self.world.effect(self.runner, false, None).await;
             Delay::new(&self.world.timeline, self.runner, 2).await;
-            let granted = self.store.acquire(holder, duration).await?;
+            let granted = self.store().acquire(holder, duration).await?;
             if let Some(granted) = &granted {
                 self.world.lock().epoch = granted.epoch;
             }
@@ -417,11 +428,11 @@ impl Store for Session {
         fence: Fence,
         duration: Duration,
     ) -> BoxFuture<'a, Result<LeaseGrant, StoreError>> {
-        self.store.renew(fence, duration)
+        self.store().renew(fence, duration)
     }
 
     fn release<'a>(&'a self, fence: Fence) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.store.release(fence)
+        self.store().release(fence)
     }
 
     fn commit<'a>(
@@ -437,7 +448,7 @@ impl Store for Session {
         entity: &'a str,
         keys: &'a [RecordKey],
     ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
-        Box::pin(async move { Ok(self.forgetful(self.store.links_by_key(entity, keys).await?)) })
+        Box::pin(async move { Ok(self.forgetful(self.store().links_by_key(entity, keys).await?)) })
     }
 
     fn links_by_page<'a>(
@@ -445,7 +456,7 @@ impl Store for Session {
         entity: &'a str,
         pages: &'a [PageId],
     ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
-        Box::pin(async move { Ok(self.forgetful(self.store.links_by_page(entity, pages).await?)) })
+        Box::pin(async move { Ok(self.forgetful(self.store().links_by_page(entity, pages).await?)) })
     }
 
     fn links_after<'a>(
@@ -454,7 +465,7 @@ impl Store for Session {
         after: Option<Uuid>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
-        Box::pin(async move { Ok(self.forgetful(self.store.links_after(entity, after, limit).await?)) })
+        Box::pin(async move { Ok(self.forgetful(self.store().links_after(entity, after, limit).await?)) })
     }
 
     fn links_due<'a>(
@@ -463,7 +474,7 @@ impl Store for Session {
         now: OffsetDateTime,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
-        Box::pin(async move { Ok(self.forgetful(self.store.links_due(entity, now, limit).await?)) })
+        Box::pin(async move { Ok(self.forgetful(self.store().links_due(entity, now, limit).await?)) })
     }
 
     fn links_troubled<'a>(
@@ -471,11 +482,11 @@ impl Store for Session {
         entity: &'a str,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
-        self.store.links_troubled(entity, limit)
+        self.store().links_troubled(entity, limit)
     }
 
     fn totals<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<LinkTotals, StoreError>> {
-        self.store.totals(entity)
+        self.store().totals(entity)
     }
 
     fn intents<'a>(
@@ -484,7 +495,7 @@ impl Store for Session {
         now: OffsetDateTime,
     ) -> BoxFuture<'a, Result<Vec<Intent>, StoreError>> {
         Box::pin(async move {
-            let mut intents = self.store.intents(links, now).await?;
+            let mut intents = self.store().intents(links, now).await?;
             if self.world.is(Mutant::NoOwnLateWrite) {
                 intents.retain(|intent| intent.status == IntentStatus::Pending);
             }
@@ -500,31 +511,31 @@ impl Store for Session {
             if self.world.is(Mutant::NoSettling) {
                 return Ok(Vec::new());
             }
-            Ok(self.forgetful(self.store.links_with_intents(entity).await?))
+            Ok(self.forgetful(self.store().links_with_intents(entity).await?))
         })
     }
 
     fn conflicts<'a>(&'a self, links: &'a [Uuid]) -> BoxFuture<'a, Result<Vec<Conflict>, StoreError>> {
-        self.store.conflicts(links)
+        self.store().conflicts(links)
     }
 
     fn open_conflicts<'a>(
         &'a self,
         entity: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Vec<Conflict>, StoreError>> {
-        self.store.open_conflicts(entity)
+        self.store().open_conflicts(entity)
     }
 
     fn conflict<'a>(&'a self, id: Uuid) -> BoxFuture<'a, Result<Option<Conflict>, StoreError>> {
-        self.store.conflict(id)
+        self.store().conflict(id)
     }
 
     fn choose<'a>(&'a self, id: Uuid, rev: i64, side: Side) -> BoxFuture<'a, Result<bool, StoreError>> {
-        self.store.choose(id, rev, side)
+        self.store().choose(id, rev, side)
     }
 
     fn marks<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<Marks, StoreError>> {
-        self.store.marks(entity)
+        self.store().marks(entity)
     }
 
     fn deleted_since<'a>(
@@ -537,7 +548,7 @@ impl Store for Session {
             if self.world.is(Mutant::CapForgetsToday) {
                 return Ok(0);
             }
-            self.store.deleted_since(entity, side, since).await
+            self.store().deleted_since(entity, side, since).await
         })
     }
 
@@ -546,11 +557,11 @@ impl Store for Session {
         links: &'a [Uuid],
         since: OffsetDateTime,
     ) -> BoxFuture<'a, Result<BTreeMap<Uuid, u32>, StoreError>> {
-        self.store.writes_since(links, since)
+        self.store().writes_since(links, since)
     }
 
     fn pins(&self) -> BoxFuture<'_, Result<Vec<Pin>, StoreError>> {
-        self.store.pins()
+        self.store().pins()
     }
 
     fn take_approval<'a>(
@@ -558,19 +569,19 @@ impl Store for Session {
         hash: &'a str,
         now: OffsetDateTime,
     ) -> BoxFuture<'a, Result<bool, StoreError>> {
-        self.store.take_approval(hash, now)
+        self.store().take_approval(hash, now)
     }
 
     fn approve<'a>(&'a self, approval: &'a Approval) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.store.approve(approval)
+        self.store().approve(approval)
     }
 
     fn audit<'a>(&'a self, filter: &'a AuditFilter) -> BoxFuture<'a, Result<Vec<AuditEntry>, StoreError>> {
-        self.store.audit(filter)
+        self.store().audit(filter)
     }
 
     fn runs<'a>(&'a self, limit: u32) -> BoxFuture<'a, Result<Vec<RunRecord>, StoreError>> {
-        self.store.runs(limit)
+        self.store().runs(limit)
     }
 }
 

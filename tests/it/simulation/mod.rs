@@ -13,8 +13,10 @@ mod mutants;
 mod notion;
 mod oracle;
 mod people;
+mod postgres;
 mod profile;
 mod range;
+pub(crate) mod real;
 mod shrink;
 mod steps;
 mod tape;
@@ -28,14 +30,13 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use frames_sync::engine::{Engine, Entity, Request, Run};
-use frames_sync::ports::{Approval, Store};
+use frames_sync::ports::Approval;
 use frames_sync::report::{Command, ErrorCode};
-use frames_sync::store::MemoryStore;
 
 use coverage::Counting;
-use database::Gate;
 use executor::{Event, Timeline};
 use mutants::Mutant;
+use postgres::{Postgres, Simulated};
 use profile::VirtualClock;
 use tape::{Millis, Tape};
 use world::World;
@@ -82,7 +83,6 @@ pub(crate) enum For {
 pub(crate) struct Schedule {
     purpose: For,
     world: Arc<World>,
-    store: Arc<MemoryStore>,
     clock: Arc<VirtualClock>,
     entities: Vec<Arc<Entity>>,
     lives: [u64; 2],
@@ -94,23 +94,31 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     fn new(tape: &Tape, mutant: Option<Mutant>, purpose: For) -> Self {
+        Self::over(tape, mutant, purpose, |clock| {
+            let tables = database::tables(&tape.setting, Arc::clone(&clock) as _);
+            Arc::new(Simulated::new(tables, clock))
+        })
+    }
+
+    /// The schedule over the database that is made with that clock.
+    fn over(
+        tape: &Tape,
+        mutant: Option<Mutant>,
+        purpose: For,
+        postgres: impl FnOnce(Arc<VirtualClock>) -> Arc<dyn Postgres>,
+    ) -> Self {
         let verbose = purpose == For::Telling;
         let timeline = Arc::new(Timeline::default());
         let clock = Arc::new(VirtualClock::new(Arc::clone(&timeline), &tape.setting, mutant));
-        let tables = Arc::new(database::tables(&tape.setting));
-        let world = Arc::new(World::new(tape.clone(), mutant, timeline, tables, verbose));
-        let gate = Arc::new(Gate {
-            world: Arc::clone(&world),
-        });
-        let store = Arc::new(MemoryStore::new(gate, Arc::clone(&clock) as _));
+        let postgres = postgres(Arc::clone(&clock));
+        let world = Arc::new(World::new(tape.clone(), mutant, timeline, postgres, verbose));
         let entities = profile::entities(&tape.setting, mutant);
-        let engine = |runner| profile::engine(&world, &store, &clock, &entities, runner, 0);
+        let engine = |runner| profile::engine(&world, &clock, &entities, runner, 0);
         let engines = [engine(0), engine(1)];
         Self {
             purpose,
             engines,
             world,
-            store,
             clock,
             entities,
             lives: [0, 0],
@@ -141,7 +149,7 @@ impl Schedule {
 
     /// Pages with a write whose outcome nobody wrote down: an edit made now may meet it as a conflict.
     fn leave_open(&self) {
-        let mut open = self.store.links_with_intents(world::TEAMS);
+        let mut open = self.world.postgres.store().links_with_intents(world::TEAMS);
         if let Poll::Ready(Ok(links)) = executor::poll_once(open.as_mut()) {
             let pages = links.into_iter().filter_map(|link| link.page);
             self.world.lock().ambiguous.extend(pages);
@@ -154,14 +162,7 @@ impl Schedule {
         self.leave_open();
         self.lives[runner] += 1;
         let life = self.lives[runner];
-        self.engines[runner] = profile::engine(
-            &self.world,
-            &self.store,
-            &self.clock,
-            &self.entities,
-            runner,
-            life,
-        );
+        self.engines[runner] = profile::engine(&self.world, &self.clock, &self.entities, runner, life);
         let mut state = self.world.lock();
         let me = &mut state.runners[runner];
         me.killed = false;
@@ -238,7 +239,13 @@ impl Schedule {
             in_trash: None,
         };
         let mut state = self.world.lock();
-        for page in self.store.links().into_iter().filter_map(|link| link.page) {
+        for page in self
+            .world
+            .postgres
+            .links()
+            .into_iter()
+            .filter_map(|link| link.page)
+        {
             state.notion_writes += 1;
             self.world.apply(&mut state, &page, &write, self.world.now());
         }
@@ -297,7 +304,7 @@ impl Schedule {
                 hash: refusal.approve.clone(),
                 expires_at: self.world.instant(self.world.now() + 3_600_000),
             };
-            let mut approved = self.store.approve(&approval);
+            let mut approved = self.world.postgres.store().approve(&approval);
             let _ = executor::poll_once(approved.as_mut());
         }
     }
@@ -307,7 +314,7 @@ impl Schedule {
         self.run_on()
     }
 
-    fn play(mut self) -> Verdict {
+    fn play(&mut self) -> Verdict {
         self.settle_in();
         for (place, (at, _)) in self.world.tape.ops.iter().enumerate() {
             self.world.timeline.at(*at, Event::Op(place));

@@ -62,13 +62,13 @@ impl Schedule {
         let mut accounts = Accounts {
             values: BTreeSet::new(),
             open: BTreeSet::new(),
-            links: self.store.links(),
-            conflicts: self.store.all_conflicts(),
+            links: self.world.postgres.links(),
+            conflicts: self.world.postgres.all_conflicts(),
         };
         let mut keep = |value: &Value| {
             accounts.values.insert(normal(&text(value)));
         };
-        for entry in self.store.audit_log() {
+        for entry in self.world.postgres.audit_log() {
             match &entry.old {
                 Some(Kept::Value(value)) => keep(value),
                 Some(Kept::Record(values)) => values.values().for_each(&mut keep),
@@ -92,8 +92,8 @@ impl Schedule {
 
     /// I1, I2, I4 and I19 for every row.
     fn check_records(&self, state: &State, accounts: &Accounts, found: &mut Vec<String>) {
-        for key in self.world.tables.keys(TEAMS) {
-            let Some(row) = self.world.tables.row(TEAMS, &key) else {
+        for key in self.world.postgres.keys(TEAMS) {
+            let Some(row) = self.world.postgres.row(TEAMS, &key) else {
                 continue;
             };
             let in_scope = row.get("org") == Some(&Value::text("a"));
@@ -149,7 +149,7 @@ impl Schedule {
                 .as_ref()
                 .and_then(|id| state.pages.get(id))
                 .is_some_and(|page| property(&page.now().page, "sync_status") == "error");
-            if self.world.tables.row(TEAMS, &link.key).is_none() && !stays && !told {
+            if self.world.postgres.row(TEAMS, &link.key).is_none() && !stays && !told {
                 found.push(format!("I2: row {} is gone and its link is not", link.key));
             }
         }
@@ -459,7 +459,8 @@ impl Schedule {
         if self.world.tape.faults.is_empty() && !state.coverage.contains_key("killed") {
             // Without faults, every write has its line in the log.
             let audited = self
-                .store
+                .world
+                .postgres
                 .audit_log()
                 .iter()
                 .filter(|entry| {
@@ -475,6 +476,10 @@ impl Schedule {
 
     fn counts(&self) -> (u64, u64, u64) {
         let state = self.world.lock();
-        (state.notion_writes, state.row_writes, self.store.audited() as u64)
+        (
+            state.notion_writes,
+            state.row_writes,
+            self.world.postgres.audited() as u64,
+        )
     }
 }

@@ -1,6 +1,6 @@
 //! What people and the application do, at its instant, to whatever is there then.
 
-use frames_sync::ports::{Page, PageParent, Store};
+use frames_sync::ports::{Page, PageParent};
 use frames_sync::reconcile::{Phase, Side};
 use frames_sync::value::{Number, PageId, PropertyId, RecordKey, Value};
 
@@ -19,7 +19,7 @@ impl Schedule {
                     ("id".to_owned(), Value::text(id.as_str())),
                     ("name".to_owned(), Value::text(format!("project {number}"))),
                 ]);
-                self.world.tables.put(PROJECTS, columns);
+                self.world.postgres.put(PROJECTS, columns);
             }
         }
         for record in 0..self.world.tape.setting.records {
@@ -39,7 +39,7 @@ impl Schedule {
     }
 
     fn key(&self, record: u8) -> RecordKey {
-        let keys = self.world.tables.keys(TEAMS);
+        let keys = self.world.postgres.keys(TEAMS);
         let own = RecordKey::single(format!("t{record}"));
         let made: Vec<&RecordKey> = keys.iter().filter(|key| key.0[0].starts_with("new")).collect();
         if record >= self.world.tape.setting.records && !made.is_empty() {
@@ -50,7 +50,7 @@ impl Schedule {
 
     /// The page that people know as the record's.
     fn page(&self, key: &RecordKey) -> Option<PageId> {
-        let links = self.store.links();
+        let links = self.world.postgres.links();
         let link = links
             .into_iter()
             .filter(|link| link.key == *key && link.entity == TEAMS)
@@ -79,7 +79,7 @@ impl Schedule {
 
     fn insert(&self, record: u8) -> bool {
         let key = RecordKey::single(format!("t{record}"));
-        if self.world.tables.row(TEAMS, &key).is_some() {
+        if self.world.postgres.row(TEAMS, &key).is_some() {
             return false;
         }
         let values: Vec<(&str, Value)> = FIELDS
@@ -94,7 +94,7 @@ impl Schedule {
         }
         drop(state);
         let relations = self.world.tape.setting.relations;
-        self.world.tables.put(
+        self.world.postgres.put(
             TEAMS,
             columns(&key.to_string(), &values, relations, self.stamped()),
         );
@@ -108,8 +108,8 @@ impl Schedule {
     }
 
     fn set_row(&self, key: &RecordKey, field: &str, value: Value) -> bool {
-        let tables = &self.world.tables;
-        let Some(mut row) = tables.row(TEAMS, key) else {
+        let postgres = &self.world.postgres;
+        let Some(mut row) = postgres.row(TEAMS, key) else {
             return false;
         };
         row.insert(field.to_owned(), value.clone());
@@ -119,7 +119,7 @@ impl Schedule {
         self.world
             .row_written(&mut state, &key.to_string(), field, &value);
         drop(state);
-        tables.put(TEAMS, row);
+        postgres.put(TEAMS, row);
         true
     }
 
@@ -197,14 +197,14 @@ impl Schedule {
             Op::RowDelete { record } => {
                 let key = self.key(record);
                 self.touch(&key);
-                if self.world.tables.row(TEAMS, &key).is_some() {
+                if self.world.postgres.row(TEAMS, &key).is_some() {
                     let now = self.world.now();
                     let mut state = self.world.lock();
                     state.related.remove(&key.to_string());
                     state.deleted_at.insert(key.to_string(), now);
                 }
                 self.withdraw(&key);
-                self.world.tables.delete(TEAMS, &key)
+                self.world.postgres.delete(TEAMS, &key)
             }
             Op::RowLeave { record } => self.scope(record, "b"),
             Op::RowReturn { record } => self.scope(record, "a"),
@@ -255,7 +255,7 @@ impl Schedule {
             Op::RowRelate { record, target } => {
                 let key = self.key(record);
                 let value = Value::text(format!("q{target}"));
-                let done = self.world.tables.set(TEAMS, &key, RELATION, value);
+                let done = self.world.postgres.set(TEAMS, &key, RELATION, value);
                 let mut state = self.world.lock();
                 if done && !state.page_related.contains(&key.to_string()) {
                     state.related.insert(key.to_string());
@@ -292,11 +292,11 @@ impl Schedule {
 
     fn scope(&self, record: u8, org: &str) -> bool {
         let key = self.key(record);
-        let held = self.world.tables.row(TEAMS, &key);
+        let held = self.world.postgres.row(TEAMS, &key);
         let moves = held.is_some_and(|row| row.get("org") != Some(&Value::text(org)));
         if moves {
             self.touch(&key);
-            self.world.tables.set(TEAMS, &key, "org", Value::text(org));
+            self.world.postgres.set(TEAMS, &key, "org", Value::text(org));
         }
         moves
     }
@@ -346,8 +346,9 @@ impl Schedule {
     fn project_page(&self, target: u8) -> Option<PageId> {
         let key = RecordKey::single(format!("q{target}"));
         let link = self
-            .store
-            .find_link(|link| link.entity == PROJECTS && link.key == key)?;
+            .world
+            .postgres
+            .find_link(&|link| link.entity == PROJECTS && link.key == key)?;
         link.page
     }
 
@@ -391,7 +392,7 @@ impl Schedule {
 
     fn choose(&self, record: u8, postgres: bool) -> bool {
         let key = self.key(record);
-        let mut open = self.store.open_conflicts(None);
+        let mut open = self.world.postgres.store().open_conflicts(None);
         let std::task::Poll::Ready(Ok(open)) = super::executor::poll_once(open.as_mut()) else {
             return false;
         };
@@ -401,7 +402,11 @@ impl Schedule {
         let side = if postgres { Side::Postgres } else { Side::Notion };
         self.touch(&key);
         self.world.lock().chosen.insert(key.to_string());
-        let mut chosen = self.store.choose(conflict.id, conflict.rev, side);
+        let mut chosen = self
+            .world
+            .postgres
+            .store()
+            .choose(conflict.id, conflict.rev, side);
         matches!(
             super::executor::poll_once(chosen.as_mut()),
             std::task::Poll::Ready(Ok(true))

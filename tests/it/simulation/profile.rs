@@ -10,7 +10,6 @@ use frames_sync::mapping::{Capture, Direction, Guards, LastWritePolicy, Presence
 use frames_sync::ports::{BoxFuture, Clock, Rng};
 use frames_sync::reconcile::{EntityPolicy, Fault, FieldError};
 use frames_sync::schema::PgType;
-use frames_sync::store::MemoryStore;
 use frames_sync::value::{Number, PropertyId, Value, plain_text};
 use time::OffsetDateTime;
 
@@ -20,6 +19,9 @@ use super::mutants::Mutant;
 use super::notion::Connection;
 use super::tape::{Setting, Stream};
 use super::world::{PROJECTS, RELATION, START, TEAMS, World};
+
+/// The profile's name.
+pub(crate) const NAME: &str = "campaign";
 
 /// The database's clock, and what is known of Notion's.
 pub(crate) struct VirtualClock {
@@ -217,7 +219,6 @@ fn entity(name: &str, fields: Vec<EntityField>, setting: &Setting) -> Arc<Entity
 /// The engine of one process.
 pub(crate) fn engine(
     world: &Arc<World>,
-    store: &Arc<MemoryStore>,
     clock: &Arc<VirtualClock>,
     entities: &[Arc<Entity>],
     runner: usize,
@@ -237,11 +238,10 @@ pub(crate) fn engine(
     let session = Arc::new(Session {
         world: Arc::clone(world),
         runner,
-        store: Arc::clone(store),
     });
     let mut ids = Stream::new(world.tape.seed, 100 + runner as u64 * 1000 + life);
     Engine {
-        profile: "campaign".to_owned(),
+        profile: NAME.to_owned(),
         entities: entities.to_vec(),
         rows: Arc::clone(&session) as _,
         pages: Arc::new(Connection {

@@ -1,10 +1,14 @@
 //! The short form of the campaign; `examples/campaign.rs` is the long one.
 
+use std::sync::Arc;
+
 use super::campaign::{Campaign, Found, seeds_to_detect, twice};
 use super::crash::{kill_everywhere, scripts};
 use super::mutants::Mutant;
+use super::real::{Server, compare, differences};
 use super::tape::Tape;
 use super::{For, simulate};
+use crate::support::TestDatabase;
 
 /// What the campaign says when it is asked that, and whether all went as it must.
 fn campaign(words: &[&str]) -> (bool, String) {
@@ -124,4 +128,32 @@ fn a_command_line_that_makes_no_sense_is_refused() {
     assert!(read(&["--seeds", "many"]).is_err());
     assert!(read(&["--mutant", "Nobody"]).is_err());
     assert!(read(&["--fast"]).is_err());
+}
+
+/// A throwaway PostgreSQL with the schedule's clock; not inside a runtime, for its calls are waited for on the spot.
+fn real_server() -> (TestDatabase, Arc<Server>) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let database = runtime.block_on(TestDatabase::new());
+    let server = Arc::new(Server::over(&database.url()));
+    (database, server)
+}
+
+#[test]
+fn a_tape_comes_to_the_same_end_on_simulated_and_on_real_postgres() {
+    let (_database, server) = real_server();
+    // Short ones: a long one takes seconds there, and meets little else.
+    let short = |seed: &u64| {
+        let tape = Tape::of(*seed);
+        tape.ops.len() <= 12 && tape.cycles.len() <= 8
+    };
+    let mut out = Vec::new();
+    let same = compare(&server, (0..).filter(short).take(24), &mut out).unwrap();
+    assert!(same, "{}", String::from_utf8(out).unwrap());
+}
+
+#[test]
+fn a_difference_between_simulated_and_real_postgres_is_told() {
+    let (_database, server) = real_server();
+    let found = differences(&server, &Tape::of(3), Some(Mutant::StatusAlways));
+    assert!(!found.is_empty());
 }

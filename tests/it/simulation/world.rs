@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use frames_sync::mapping::ConflictPolicy;
 use frames_sync::ports::{Page, PageParent, PropertyRead};
-use frames_sync::simulator::table::Tables;
 use frames_sync::value::{PageId, PropertyId, UserId, Value, plain_text};
 use time::OffsetDateTime;
 
 use super::executor::{Event, Timeline};
 use super::mutants::Mutant;
+use super::postgres::Postgres;
 use super::steps::Step;
 use super::tape::{FaultKind, Millis, Tape, scatter};
 
@@ -209,7 +209,7 @@ pub(crate) struct World {
     pub(crate) tape: Tape,
     pub(crate) mutant: Option<Mutant>,
     pub(crate) timeline: Arc<Timeline>,
-    pub(crate) tables: Arc<Tables>,
+    pub(crate) postgres: Arc<dyn Postgres>,
     state: Mutex<State>,
 }
 
@@ -274,7 +274,7 @@ impl World {
         tape: Tape,
         mutant: Option<Mutant>,
         timeline: Arc<Timeline>,
-        tables: Arc<Tables>,
+        postgres: Arc<dyn Postgres>,
         verbose: bool,
     ) -> Self {
         let state = State {
@@ -285,7 +285,7 @@ impl World {
             tape,
             mutant,
             timeline,
-            tables,
+            postgres,
             state: Mutex::new(state),
         }
     }
