@@ -565,7 +565,9 @@ impl Store for MemoryStore {
 
     fn approve<'a>(&'a self, approval: &'a Approval) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            self.lock().approvals.push(approval.clone());
+            let mut state = self.lock();
+            state.approvals.retain(|known| known.hash != approval.hash);
+            state.approvals.push(approval.clone());
             Ok(())
         })
     }

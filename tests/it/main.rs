@@ -9,6 +9,7 @@ mod golden;
 mod notion;
 mod people;
 mod plan;
+mod planted;
 mod postgres;
 mod readme;
 mod reconcile;

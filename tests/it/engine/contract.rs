@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use frames_sync::journal::{Act, AuditEntry, Kept};
+use frames_sync::journal::{
+    Act, AuditEntry, Conflict, ConflictStatus, Intent, IntentKind, IntentStatus, Kept,
+};
 use frames_sync::mapping::Predicate;
 use frames_sync::ports::{
     Approval, Clock, Commit, CommitOutcome, Fence, Link, Pin, Record, Row, RowChange, RowOutcome, RowWrite,
@@ -218,6 +220,118 @@ pub(crate) async fn holds(store: &dyn Store, rows: &dyn Rows, now: time::OffsetD
     assert!(!store.take_approval("abcdef12", now + minute * 2).await.unwrap());
     assert!(store.take_approval("abcdef12", now).await.unwrap());
     assert!(!store.take_approval("abcdef12", now).await.unwrap());
+
+    // Leave that is given twice is one leave.
+    for until in [now + minute, now + minute * 3] {
+        store
+            .approve(&Approval {
+                expires_at: until,
+                ..approval.clone()
+            })
+            .await
+            .unwrap();
+    }
+    assert!(store.take_approval("abcdef12", now + minute * 2).await.unwrap());
+    assert!(!store.take_approval("abcdef12", now).await.unwrap());
+
+    // A person's choice counts for the values that it was made on, once; it makes the record due.
+    let conflict = Conflict {
+        id: Uuid::from_u128(40),
+        link: stored.id,
+        entity: "teams".to_owned(),
+        key: stored.key.clone(),
+        page: Some(PageId::from("p1")),
+        property: Some("name".into()),
+        base_row: None,
+        base_page: None,
+        row: Some(Value::text("here")),
+        page_value: Some(Value::text("there")),
+        reason: Reason::PersonMustChoose,
+        evidence: serde_json::Value::Null,
+        status: ConflictStatus::Open,
+        rev: 2,
+        opened_at: now,
+        closed_at: None,
+    };
+    let open = Commit::of(vec![Record::Conflict(conflict.clone())]);
+    store.commit(fence, open).await.unwrap();
+    let before = store.links_by_page("teams", &[PageId::from("p1")]).await.unwrap()[0].clone();
+    for rev in [1, 3] {
+        assert!(
+            !store.choose(conflict.id, rev, Side::Notion).await.unwrap(),
+            "the values moved"
+        );
+    }
+    assert_eq!(store.conflict(conflict.id).await.unwrap(), Some(conflict.clone()));
+    assert!(store.choose(conflict.id, 2, Side::Notion).await.unwrap());
+    let chosen = &store.conflicts(&[stored.id]).await.unwrap()[0];
+    assert_eq!(chosen.status, ConflictStatus::Chosen(Side::Notion));
+    let after = store.links_by_page("teams", &[PageId::from("p1")]).await.unwrap()[0].clone();
+    assert_eq!(after.rev, before.rev + 1);
+    assert!(after.look_again_at.is_some());
+    let closed = Conflict {
+        status: ConflictStatus::Resolved(Side::Notion),
+        closed_at: Some(now),
+        ..conflict.clone()
+    };
+    let close = Commit::of(vec![Record::Conflict(closed)]);
+    store.commit(fence, close).await.unwrap();
+    assert!(
+        !store.choose(conflict.id, 2, Side::Postgres).await.unwrap(),
+        "it is closed"
+    );
+    assert!(store.open_conflicts(None).await.unwrap().is_empty());
+
+    // An intent is told while its outcome is open, and for a day after that.
+    let intent = |id: u128, status: IntentStatus, sent_at: time::OffsetDateTime| Intent {
+        id: Uuid::from_u128(id),
+        link: stored.id,
+        entity: "teams".to_owned(),
+        kind: IntentKind::PatchPage,
+        fields: Vec::new(),
+        attempt: 1,
+        sent_at,
+        settle_after: sent_at,
+        status,
+    };
+    let two_days_ago = now - time::Duration::days(2);
+    let intents = [
+        intent(50, IntentStatus::Pending, two_days_ago),
+        intent(51, IntentStatus::Settled, two_days_ago),
+        intent(52, IntentStatus::Abandoned, now - time::Duration::DAY),
+        intent(53, IntentStatus::Abandoned, now - time::Duration::DAY + minute),
+    ];
+    let written = Commit::of(intents.clone().map(Record::Intent).to_vec());
+    store.commit(fence, written).await.unwrap();
+    let told = store.intents(&[stored.id], now).await.unwrap();
+    assert_eq!(told, [intents[0].clone(), intents[3].clone()]);
+    assert_eq!(store.links_with_intents("teams").await.unwrap().len(), 1);
+    let gone = Commit::of(vec![Record::IntentGone(Uuid::from_u128(50))]);
+    store.commit(fence, gone).await.unwrap();
+    assert!(store.links_with_intents("teams").await.unwrap().is_empty());
+
+    // Of a key's tombstones the one of the last incarnation is told, and of a live link and tombstones the live one.
+    let tombstone = |id: u128, incarnation: u32| Link {
+        phase: Phase::Tombstone,
+        incarnation,
+        ..link(id, "team_9", None)
+    };
+    for link in [tombstone(62, 1), tombstone(61, 2)] {
+        store.commit(fence, put(link)).await.unwrap();
+    }
+    let key = [RecordKey::single("team_9")];
+    let told = store.links_by_key("teams", &key).await.unwrap();
+    assert_eq!(told.iter().map(|link| link.incarnation).collect::<Vec<_>>(), [2]);
+    let reborn = Link {
+        incarnation: 3,
+        ..link(60, "team_9", None)
+    };
+    store.commit(fence, put(reborn)).await.unwrap();
+    let told = store.links_by_key("teams", &key).await.unwrap();
+    assert_eq!(
+        told.iter().map(|link| link.phase).collect::<Vec<_>>(),
+        [Phase::Linked]
+    );
 
     // A pin is replaced, and what tells the database from another one does not change by itself.
     for value in ["first", "second"] {

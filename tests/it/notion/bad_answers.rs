@@ -1,6 +1,5 @@
 //! What a wire can do to us: each a clear error, and the token goes nowhere else.
 
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +10,8 @@ use axum::response::{IntoResponse, Response};
 use frames_sync::notion::{Client, NotionError, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+
+use crate::support::logged;
 
 const TOKEN: &str = "ntn_SENTINEL0123456789";
 
@@ -36,32 +37,6 @@ async fn serve(
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     (address, count)
-}
-
-/// Runs a call while everything that is logged is caught.
-async fn logged<T>(call: impl Future<Output = T>) -> (T, String) {
-    #[derive(Clone, Default)]
-    struct Caught(Arc<Mutex<Vec<u8>>>);
-    impl Write for Caught {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let caught = Caught::default();
-    let writer = caught.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
-    let value = call.await;
-    drop(guard);
-    let bytes = caught.0.lock().unwrap().clone();
-    (value, String::from_utf8(bytes).unwrap())
 }
 
 #[tokio::test]

@@ -82,6 +82,45 @@ async fn each_changed_row_is_noted_with_its_columns_until_acknowledged() {
 }
 
 #[tokio::test]
+async fn a_note_that_is_committed_late_is_not_passed_over() {
+    let database = TestDatabase::frames().await;
+    if database.engine() == Engine::Embedded {
+        // One backend: a transaction that is open keeps all others waiting, so nothing there can be late.
+        return;
+    }
+    let pool = database.connect().await;
+    let profile = captured(&pool).await;
+    let mut late = pool.begin().await.expect("a transaction");
+    sqlx::raw_sql("update students set status = 'alumni' where id = 'student_001'")
+        .execute(&mut *late)
+        .await
+        .expect("an update");
+    run(
+        &pool,
+        "update students set status = 'alumni' where id = 'student_002'",
+    )
+    .await;
+    let first = notes(&profile).await;
+    assert_eq!(first.len(), 1, "the other one is not committed");
+    let grant = profile
+        .acquire("a", Duration::from_secs(60))
+        .await
+        .expect("an answer")
+        .expect("free");
+    let seen = vec![first[0].seq];
+    let commit = Commit::of(vec![Record::Acknowledged("students".to_owned(), seen)]);
+    profile
+        .commit(Fence { epoch: grant.epoch }, commit)
+        .await
+        .expect("a commit");
+    late.commit().await.expect("a commit");
+    let second = notes(&profile).await;
+    assert_eq!(second.len(), 1);
+    assert_eq!(second[0].key, RecordKey::single("student_001"));
+    assert!(second[0].seq < first[0].seq, "it was numbered first");
+}
+
+#[tokio::test]
 async fn truncating_notes_every_linked_row() {
     let database = TestDatabase::frames().await;
     let pool = database.connect().await;

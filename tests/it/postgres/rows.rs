@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 
 use super::{STATE, entity, students};
-use crate::support::TestDatabase;
+use crate::support::{TestDatabase, logged};
 
 fn text(column: &str, value: &str) -> RowChange {
     RowChange {
@@ -296,6 +296,36 @@ async fn a_refusal_names_the_constraint_and_no_value() {
             (rejection.sqlstate.as_str(), rejection.constraint.as_deref()),
             (sqlstate, constraint)
         );
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_tells_of_other_rows_is_neither_logged_nor_told() {
+    let database = TestDatabase::frames().await;
+    let pool = database.connect().await;
+    sqlx::raw_sql(
+        "create function tell() returns trigger language plpgsql as $$ begin
+           raise exception 'SENTINEL-message' using detail = 'SENTINEL-detail', hint = 'SENTINEL-hint'; end $$;
+         create trigger tell before update of team_id on students for each row execute function tell()",
+    )
+    .execute(&pool)
+    .await
+    .expect("a trigger");
+    let profile = students(&pool).await;
+    let theirs = "student2@calpolypomona.example";
+    let cases = [
+        (text("email", theirs), "23505"),
+        (text("team_id", "team_none"), "P0001"),
+    ];
+    for (change, sqlstate) in cases {
+        let refused = write(&profile, update("student_001", vec![change], Vec::new()));
+        let (refused, log) = logged(refused).await;
+        let told = format!("{refused:?}");
+        assert!(told.contains(sqlstate), "{told}");
+        for said in [theirs, "SENTINEL"] {
+            assert!(!told.contains(said), "{told}");
+            assert!(!log.contains(said), "{log}");
+        }
     }
 }
 
