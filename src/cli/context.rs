@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Failure, Global};
 use crate::diagnostic::{self, Checked, Diagnostic, Severity};
 use crate::project::{self, Environment, Origin, PROJECT_FILE, Profile, Project, Schedule};
+use crate::report::ErrorCode;
 
 /// How many profiles a command wants when none is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +170,8 @@ pub(crate) fn refuse(findings: &[Diagnostic]) -> Option<Failure> {
     let failure = Failure::usage(format!(
         "{}:{}:{}: {} [{}]{more}",
         first.primary.file.path, position.line, position.column, first.message, first.code
-    ));
+    ))
+    .code(ErrorCode::InvalidProject);
     let failure = match &first.help {
         Some(help) => failure.hint(help.clone()),
         None => failure,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::report::ErrorCode;
+use crate::report::{self, ErrorCode, FailureReport, Outcome};
 
 /// How a command ended, as exit codes tell it (contract, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +15,16 @@ pub enum Exit {
     Usage,
     /// 3: the world failed: the database, the network, a token.
     World,
+}
+
+impl From<Outcome> for Exit {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Ok => Self::Done,
+            Outcome::Partial | Outcome::Refused => Self::NeedsUser,
+            Outcome::Failed => Self::World,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -76,6 +86,31 @@ impl Failure {
             hints: Vec::new(),
             code: None,
             refused: false,
+        }
+    }
+
+    /// The failure as reports carry it.
+    pub(crate) fn as_report(&self) -> (Outcome, report::Failure) {
+        let (outcome, otherwise) = match self.exit {
+            Exit::World => (Outcome::Failed, ErrorCode::PostgresFailed),
+            Exit::Usage => (Outcome::Refused, ErrorCode::Usage),
+            Exit::Done | Exit::NeedsUser => (Outcome::Refused, ErrorCode::InvalidProject),
+        };
+        let code = self.code.unwrap_or(otherwise);
+        let message = self.message.trim_end().to_owned();
+        (outcome, report::Failure { code, message })
+    }
+
+    /// The report of a command that came to nothing.
+    pub(crate) fn report(&self, command: &str) -> FailureReport {
+        let (outcome, failure) = self.as_report();
+        FailureReport {
+            version: report::VERSION,
+            command: command.to_owned(),
+            outcome,
+            profiles: Vec::new(),
+            failure,
+            help: self.hints.clone(),
         }
     }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::commands::run_once::as_report;
 use super::session::{Session, prepare};
 use super::{Exit, Failure};
 use crate::engine::Engine;
@@ -88,7 +87,7 @@ impl Opened for Kept {
 }
 
 fn unopened(failure: Failure) -> Unopened {
-    let (outcome, mut report) = as_report(&failure);
+    let (outcome, mut report) = failure.as_report();
     for hint in &failure.hints {
         report.message.push_str(&format!("; {hint}"));
     }

@@ -20,7 +20,7 @@ mod view;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use error::{Exit, Failure};
 pub use terminal::Terminal;
@@ -164,27 +164,53 @@ impl Command {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return not_understood(&error),
+    };
+    let name = matches.subcommand_name().unwrap_or_default().to_owned();
+    let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
-        Err(error) => {
-            let is_help = error.exit_code() == 0;
-            // Where not even this can be printed there is nobody left to tell.
-            let _ = error.print();
-            return if is_help {
-                Exit::Done.into()
-            } else {
-                Exit::Usage.into()
-            };
-        }
+        Err(error) => return not_understood(&error),
     };
     let terminal = Terminal::new(&cli.global);
     match run(cli, &terminal) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             terminal.failure(&failure);
+            terminal.json_of_failure(&name, &failure);
             failure.exit.into()
         }
     }
+}
+
+/// Ends a process whose arguments are no command, or only ask for help.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    // Where not even this can be printed there is nobody left to tell.
+    let _ = error.print();
+    if error.exit_code() == 0 {
+        return Exit::Done.into();
+    }
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    let wants_json = arguments.iter().any(|argument| argument == "--format=json")
+        || arguments
+            .windows(2)
+            .any(|two| matches!(two, [option, value] if option == "--format" && value == "json"));
+    if wants_json {
+        let known = Cli::command();
+        let name = arguments
+            .iter()
+            .find(|argument| known.find_subcommand(argument).is_some())
+            .map_or("", String::as_str);
+        let message = error.to_string();
+        let message = message.lines().next().unwrap_or_default();
+        let failure = Failure::usage(message.trim_start_matches("error: "));
+        Terminal::for_json().json_of_failure(name, &failure);
+    }
+    Exit::Usage.into()
 }
 
 fn run(cli: Cli, terminal: &Terminal) -> Result<Exit, Failure> {

@@ -2,11 +2,14 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstream::AutoStream;
 
 use super::{ColorChoice, Failure, Format, Global, LogFormat};
 use crate::diagnostic::Color;
+use crate::report;
 
 /// The two streams, with what the user said about them.
 #[derive(Clone, Debug)]
@@ -16,6 +19,7 @@ pub struct Terminal {
     color: anstream::ColorChoice,
     quiet: bool,
     verbose: u8,
+    has_answered: Arc<AtomicBool>,
 }
 
 impl Terminal {
@@ -32,6 +36,19 @@ impl Terminal {
             color,
             quiet: global.quiet,
             verbose: global.verbose,
+            has_answered: Arc::default(),
+        }
+    }
+
+    /// The streams of a command line that cannot be read but for its wish for JSON.
+    pub(crate) fn for_json() -> Self {
+        Self {
+            format: Format::Json,
+            log_format: LogFormat::Text,
+            color: anstream::ColorChoice::Auto,
+            quiet: false,
+            verbose: 0,
+            has_answered: Arc::default(),
         }
     }
 
@@ -60,11 +77,27 @@ impl Terminal {
         let _ = write!(stream, "{text}").and_then(|()| stream.flush());
     }
 
-    /// Prints one JSON object.
+    /// Prints one JSON object: the command's answer.
     pub fn json(&self, value: &impl serde::Serialize) {
+        self.has_answered.store(true, Ordering::Relaxed);
         let mut stream = std::io::stdout().lock();
         let _ = serde_json::to_writer_pretty(&mut stream, value);
         let _ = writeln!(stream);
+    }
+
+    /// Prints what a command tells of each profile as one JSON object: the report itself where it is of one profile.
+    pub fn json_of_each(&self, reports: &[impl serde::Serialize]) {
+        match reports {
+            [only] => self.json(only),
+            several => self.json(&serde_json::json!({ "version": report::VERSION, "profiles": several })),
+        }
+    }
+
+    /// Prints the JSON object of a command that failed, where it has printed none.
+    pub fn json_of_failure(&self, command: &str, failure: &Failure) {
+        if self.format == Format::Json && !self.has_answered.load(Ordering::Relaxed) {
+            self.json(&failure.report(command));
+        }
     }
 
     /// Says something that is not data, unless the user wants quiet.

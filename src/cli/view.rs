@@ -8,32 +8,16 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-use crate::notion::Usage;
 use crate::notion::setup::Surveyed;
 use crate::plan::schema_change::SchemaChange;
 use crate::report::{
-    ConflictsReport, NotionUsage, OperationReport, Outcome, PlanReport, ProfileReport, RunReport,
-    SchemaChangeReport, SchemaDifference, StatusReport,
+    ConflictsReport, OperationReport, Outcome, PlanReport, ProfileReport, RunReport, SchemaChangeReport,
+    SchemaDifference, StatusReport,
 };
 
 pub(crate) use explain::explain;
 pub(crate) use history::history;
 pub(crate) use undo::undo;
-
-/// A client's counters as reports carry them, since an earlier reading.
-pub(crate) fn usage(now: &Usage, before: &Usage) -> NotionUsage {
-    let read = |usage: &Usage| NotionUsage {
-        requests: usage.requests,
-        by_endpoint: usage
-            .by_endpoint
-            .iter()
-            .map(|(name, count)| ((*name).to_owned(), *count))
-            .collect(),
-        throttled: usage.throttled,
-        waited_seconds: usage.waited.as_secs_f64(),
-    };
-    read(now).since(&read(before))
-}
 
 /// What surveyed databases lack, as reports carry it.
 pub(crate) fn schema_changes(surveyed: &[Surveyed]) -> Vec<SchemaChangeReport> {

@@ -184,6 +184,7 @@ impl Work<'_> {
             tuning: &self.engine.tuning,
             request: self.request,
             marks: &marks,
+            capture: &entity.capture,
             notes: &notes,
             offset: self.engine.clock.notion_offset(),
             bot: &self.bot,

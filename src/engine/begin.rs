@@ -104,7 +104,7 @@ impl Engine {
         watcher: &'a dyn Watcher,
     ) -> Result<Begun<'a>, Box<ProfileReport>> {
         let started = self.clock.now();
-        let before = self.pages.usage();
+        let before = self.pages.told();
         let id = self.new_id();
         let report = ProfileReport {
             profile: self.profile.clone(),
@@ -175,6 +175,7 @@ impl Begun<'_> {
         }
         let engine = self.work.engine;
         self.report.notion = engine.pages.usage().since(&self.before);
+        engine.pages.tell();
         self.report.duration_seconds = (engine.clock.now() - self.started).as_seconds_f64();
     }
 }

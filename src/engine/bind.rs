@@ -15,8 +15,8 @@ use super::codec::{BoundCodec, row_json};
 use super::entity::{Entity, EntityField, NewRow, Reference};
 use crate::codec::{self, EmptyMeans, FieldSpec, OnUnknown};
 use crate::mapping::{
-    Assigned, Assignment, Direction, Empty, Field, Mapping, OnPageCreate, OnPageTrash, PropertyKind, Source,
-    UnknownOption,
+    Assigned, Assignment, Capture, Direction, Empty, Field, Mapping, OnPageCreate, OnPageTrash, PropertyKind,
+    Source, UnknownOption,
 };
 use crate::plan::option_names::OptionNames;
 use crate::ports::{Clock, Rng};
@@ -196,6 +196,20 @@ pub fn bind(binding: &Binding<'_>) -> Result<Entity, BindError> {
     })
 }
 
+/// Whether every column fits its property, which the table alone tells: `binding`'s data source is not looked at.
+///
+/// # Errors
+///
+/// What [`bind`] would say of the first field that cannot be synced.
+pub fn fits(binding: &Binding<'_>) -> Result<(), BindError> {
+    for field in &binding.mapping.fields {
+        if let Some(source) = &field.source {
+            binding.codec(field, source, Vec::new())?;
+        }
+    }
+    Ok(())
+}
+
 /// What tells one choice of rows from another: table, key and scope (6.4).
 fn scope_digest(mapping: &Mapping) -> String {
     let chosen = format!("{} {:?} {:?}", mapping.table, mapping.key, mapping.scope);
@@ -226,6 +240,9 @@ pub fn row_columns(mapping: &Mapping, table: &TableSchema) -> Vec<String> {
         }
     }
     names.extend(mapping.fields.iter().filter_map(Field::column).map(str::to_owned));
+    if let Capture::UpdatedAt { column } = &mapping.capture {
+        names.push(column.clone());
+    }
     // What the engine may delete it keeps whole, as far as it may be read, so that it can be put back.
     let is_readable = |column: &&Column| column.privileges.select && column.generated != Generated::Stored;
     match mapping.presence.on_page_trash {
@@ -298,6 +315,45 @@ impl<'a> Binding<'a> {
             }
             Source::Template(_) => false,
         };
+        let options = match &property.config {
+            PropertyConfig::Options { options, .. } => options
+                .iter()
+                .map(|option| Choice {
+                    // 6.7: a new name that nobody accepted is not the option's name yet.
+                    name: self
+                        .options
+                        .get(&property.id)
+                        .and_then(|names| names.get(&option.id))
+                        .unwrap_or(&option.name)
+                        .clone(),
+                    id: Some(option.id.clone()),
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        let codec = self.codec(field, source, options)?;
+        let reference = codec.spec().target.clone().map(|target| Reference {
+            target,
+            column_type: codec.spec().pg_type.clone(),
+        });
+        Ok(Some(EntityField {
+            property: property.id.clone(),
+            name: field.property.clone(),
+            column: field.column().map(str::to_owned),
+            direction: field.direction,
+            conflict: field.conflict,
+            reference,
+            codec: Arc::new(BoundCodec::new(codec, source.clone()).with_default(takes_default)),
+        }))
+    }
+
+    /// How a field's values cross; an error where its column does not fit its property.
+    fn codec(
+        &self,
+        field: &Field,
+        source: &Source,
+        options: Vec<Choice>,
+    ) -> Result<codec::FieldCodec, BindError> {
         let (pg_type, not_null, allowed) = match source {
             Source::Column(name) => {
                 let column = self.column(name)?;
@@ -311,11 +367,8 @@ impl<'a> Binding<'a> {
             }
             Source::Template(_) => (PgType::Text, false, None),
         };
-        let reference = match &field.kind {
-            PropertyKind::Relation { target, .. } => Some(Reference {
-                target: target.clone(),
-                column_type: pg_type.clone(),
-            }),
+        let target = match &field.kind {
+            PropertyKind::Relation { target, .. } => Some(target.clone()),
             _ => None,
         };
         let mut spec = FieldSpec::new(pg_type, field.property_type());
@@ -327,22 +380,8 @@ impl<'a> Binding<'a> {
                 UnknownOption::Create => OnUnknown::Create,
             };
         }
-        if let PropertyConfig::Options { options, .. } = &property.config {
-            spec.options = options
-                .iter()
-                .map(|option| Choice {
-                    // 6.7: a new name that nobody accepted is not the option's name yet.
-                    name: self
-                        .options
-                        .get(&property.id)
-                        .and_then(|names| names.get(&option.id))
-                        .unwrap_or(&option.name)
-                        .clone(),
-                    id: Some(option.id.clone()),
-                })
-                .collect();
-        }
-        spec.target = reference.as_ref().map(|reference| reference.target.clone());
+        spec.options = options;
+        spec.target = target;
         spec.conversion.clone_from(&field.conversion);
         spec.empty = field.empty.map(|empty| match empty {
             Empty::Null => EmptyMeans::Null,
@@ -362,15 +401,7 @@ impl<'a> Binding<'a> {
                 why: "its values travel to Notion only; write `direction: to_notion`".to_owned(),
             });
         }
-        Ok(Some(EntityField {
-            property: property.id.clone(),
-            name: field.property.clone(),
-            column: field.column().map(str::to_owned),
-            direction: field.direction,
-            conflict: field.conflict,
-            reference,
-            codec: Arc::new(BoundCodec::new(codec, source.clone()).with_default(takes_default)),
-        }))
+        Ok(codec)
     }
 
     /// What is said of options whose new name nobody accepted, and of options that were removed.

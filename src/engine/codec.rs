@@ -59,6 +59,10 @@ fn field_error(error: CodecError, crossing: Fault) -> FieldError {
 }
 
 impl FieldCodec for BoundCodec {
+    fn is_computed(&self) -> bool {
+        self.codec.spec().property_type.is_read_only()
+    }
+
     fn row_value(&self, columns: &BTreeMap<String, Value>) -> Result<Value, FieldError> {
         match &self.source {
             Source::Column(column) => columns

@@ -141,6 +141,13 @@ impl Work<'_> {
                     .await?;
                 return Ok(Step::Done(Outcome::Failed));
             }
+            Err(PagesError::Conflict) => {
+                // Nothing was saved, however often it was sent: the claim stays for the next run.
+                link.look_again_at = Some(self.engine.clock.now());
+                self.commit(vec![Record::IntentGone(intent.id), Record::Link(Box::new(link))])
+                    .await?;
+                return Ok(Step::Done(Outcome::Deferred));
+            }
             Err(error) => {
                 return match error.retry() {
                     crate::ports::Retry::Unknown => Ok(Step::Done(Outcome::Deferred)),
@@ -171,13 +178,19 @@ impl Work<'_> {
         link.page = Some(answer.id.clone());
         let mut records = Vec::new();
         self.settle_answer(entity, &mut link, intent, answer, now);
-        // A field that only comes from Notion starts from what both sides hold: nobody edited it yet.
+        // A field that only comes from Notion starts from what both sides hold: nobody edited it yet. What Notion
+        // computes is there already, and is pulled in the second phase.
+        let mut computes = false;
         for field in entity
             .fields
             .iter()
             .filter(|field| field.direction == Direction::ToPostgres)
         {
             let read = answer.properties.get(&field.property);
+            if field.codec.is_computed() {
+                computes = true;
+                continue;
+            }
             if let (Some(PropertyRead::Whole(page)), Ok(row)) = (read, field.codec.row_value(columns)) {
                 let bases = Some(Bases {
                     row,
@@ -192,7 +205,8 @@ impl Work<'_> {
                 );
             }
         }
-        link.look_again_at = waits.then_some(now);
+        let goes_on = waits || computes;
+        link.look_again_at = goes_on.then_some(now);
         let mut entry = self.audit(entity, &link, Side::Notion, Act::Created, Reason::RowIsNew, now);
         entry.new = Some(Kept::Record(
             intent
@@ -204,7 +218,7 @@ impl Work<'_> {
         records.push(Record::Audit(entry));
         intent.status = IntentStatus::Settled;
         records.push(Record::Intent(intent.clone()));
-        if waits {
+        if goes_on {
             self.second_phase(&entity.name, &link.key);
         }
         self.tally.troubles(entity, &link);

@@ -8,7 +8,7 @@ use crate::mapping::{Capture, ConflictPolicy, Direction, Guards};
 use crate::ports::{Page, PropertyRead};
 use crate::reconcile::{EntityPolicy, FieldError};
 use crate::schema::PgType;
-use crate::value::{PropertyId, Value};
+use crate::value::{PropertyId, RecordKey, Value};
 
 /// An entity bound to its table and its data source.
 pub struct Entity {
@@ -87,6 +87,11 @@ pub trait FieldCodec: Send + Sync {
     /// When the column is not in the row, or the text cannot be computed.
     fn row_value(&self, columns: &BTreeMap<String, Value>) -> Result<Value, FieldError>;
 
+    /// Whether Notion computes what the page holds, so that it is an answer from the first moment.
+    fn is_computed(&self) -> bool {
+        false
+    }
+
     /// Whether the column's default stands in where a new row's page holds nothing.
     fn takes_default(&self) -> bool {
         false
@@ -135,6 +140,16 @@ impl Entity {
         self.fields.iter().find(|field| &field.property == property)
     }
 
+    /// The same key as this entity's table writes it; `None` where the key columns cannot hold it.
+    pub(super) fn own_key(&self, key: &RecordKey) -> Option<RecordKey> {
+        if key.0.len() != self.key.len() {
+            return None;
+        }
+        let parts = self.key.iter().zip(&key.0);
+        let texts: Option<Vec<String>> = parts.map(|((_, kind), text)| key_text(kind, text)).collect();
+        texts.map(RecordKey)
+    }
+
     /// The page with every field's value in canonical form.
     pub(super) fn canonical(&self, mut page: Page) -> Page {
         for field in &self.fields {
@@ -156,5 +171,17 @@ impl Entity {
     pub fn property_name(&self, property: &PropertyId) -> String {
         self.field(property)
             .map_or_else(|| property.to_string(), |field| field.name.clone())
+    }
+}
+
+/// A key column's text as its type writes it; `None` where it is no value of the type.
+fn key_text(kind: &PgType, text: &str) -> Option<String> {
+    match kind.base() {
+        PgType::Int2 => text.parse::<i16>().ok().map(|number| number.to_string()),
+        PgType::Int4 => text.parse::<i32>().ok().map(|number| number.to_string()),
+        PgType::Int8 => text.parse::<i64>().ok().map(|number| number.to_string()),
+        PgType::Uuid => text.parse::<uuid::Uuid>().ok().map(|id| id.to_string()),
+        // Postgres stores no NUL in any text.
+        _ => (!text.contains('\0')).then(|| text.to_owned()),
     }
 }

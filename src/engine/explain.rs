@@ -39,7 +39,10 @@ impl Engine {
         let Some(entity) = self.entity(entity) else {
             return Ok(None);
         };
-        work.explain(entity, key).await
+        match entity.own_key(key) {
+            Some(key) => work.explain(entity, &key).await,
+            None => Ok(None),
+        }
     }
 }
 

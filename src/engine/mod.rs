@@ -44,7 +44,7 @@ mod undo;
 
 pub use attend::Attendant;
 pub use begin::Run;
-pub use bind::{BindError, Binding, bind, row_columns};
+pub use bind::{BindError, Binding, bind, fits, row_columns};
 pub use codec::BoundCodec;
 pub use entity::{Entity, EntityField, FieldCodec, NewRow, Reference};
 pub use undo::{Left, UndoPlan};

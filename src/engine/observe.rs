@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::reference::References;
 use super::{Engine, EngineError, Entity, EntityField, Request, Tuning};
 use crate::journal::{Conflict, ConflictStatus, Intent, IntentStatus};
-use crate::mapping::Direction;
+use crate::mapping::{Capture, Direction};
 use crate::ports::{Change, Link, Marks, Page, PageParent, PagesError, Priority, PropertyRead, Row};
 use crate::reconcile::accept::shows;
 use crate::reconcile::last_write::Interval;
@@ -176,6 +176,7 @@ pub(super) struct Setting<'a> {
     pub(super) tuning: &'a Tuning,
     pub(super) request: &'a Request,
     pub(super) marks: &'a Marks,
+    pub(super) capture: &'a Capture,
     /// Unacknowledged notes of the change log about the record.
     pub(super) notes: &'a [Change],
     pub(super) offset: Option<(time::Duration, Duration)>,
@@ -356,7 +357,7 @@ fn field_facts(
         postgres: Interval {
             after: noted.or(after),
             until: Some(until),
-            estimate: noted.or_else(|| updated_at(columns, setting)),
+            estimate: noted.or_else(|| updated_at(setting, columns)),
         },
         notion: page_interval(seen, &state, unchanged.notion, setting),
     };
@@ -399,14 +400,23 @@ fn noted_at(field: &EntityField, setting: &Setting<'_>) -> Option<OffsetDateTime
         .max()
 }
 
-/// When the application says that the row was last updated: an upper bound it writes itself.
-fn updated_at(columns: &BTreeMap<String, Value>, setting: &Setting<'_>) -> Option<OffsetDateTime> {
-    match columns.get("updated_at") {
-        Some(Value::Instant(instant)) => OffsetDateTime::from_unix_timestamp(instant.as_second())
-            .ok()
-            .map(|at| at.min(setting.now)),
-        _ => None,
-    }
+/// When the application says that the row was last updated, in the column that `capture` names.
+///
+/// It writes the time itself and may forget to, so this is no bound, only a guess.
+fn updated_at(setting: &Setting<'_>, columns: &BTreeMap<String, Value>) -> Option<OffsetDateTime> {
+    let Capture::UpdatedAt { column } = setting.capture else {
+        return None;
+    };
+    let instant = match columns.get(column)? {
+        Value::Instant(instant) => *instant,
+        // As for the capture itself, a time without a zone is UTC.
+        Value::DateTime(local) => local.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp(),
+        Value::Text(text) => text.parse().ok()?,
+        _ => return None,
+    };
+    OffsetDateTime::from_unix_timestamp(instant.as_second())
+        .ok()
+        .map(|at| at.min(setting.now))
 }
 
 /// Between which instants a side came to hold its value: after `settled_at`, when it held another one, and not after

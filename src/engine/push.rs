@@ -120,8 +120,13 @@ impl Work<'_> {
             write.properties.push((decision.property.clone(), value.clone()));
         }
         let has_data = !fields.is_empty();
+        // A page that a person made gets its stamp with its label.
+        let is_unstamped = matches!(
+            page.properties.get(&entity.last_synced),
+            Some(PropertyRead::Whole(stamp)) if stamp.is_empty()
+        );
         write.properties.extend(asserted);
-        if has_data {
+        if has_data || is_unstamped {
             write.properties.push((entity.last_synced.clone(), instant(now)));
         }
         let mut intent = Intent {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 use time::format_description::well_known::Rfc3339;
 
-use super::client::Client;
+use super::client::{Client, Usage};
 use super::codec;
 use super::error::{AnswerProblem, NotionError};
 use super::id::same_id;
@@ -269,8 +269,21 @@ impl Pages for NotionPages {
     }
 
     fn usage(&self) -> NotionUsage {
-        let usage = self.client.usage();
-        NotionUsage {
+        self.client.usage().into()
+    }
+
+    fn told(&self) -> NotionUsage {
+        self.client.told().into()
+    }
+
+    fn tell(&self) {
+        self.client.tell();
+    }
+}
+
+impl From<Usage> for NotionUsage {
+    fn from(usage: Usage) -> Self {
+        Self {
             requests: usage.requests,
             by_endpoint: usage
                 .by_endpoint

@@ -75,7 +75,7 @@ pub enum Retry {
 /// | timeout, reset, unreadable 2xx | backoff | unknown |
 /// | not sent | backoff | backoff |
 /// | 403 without a code (edge proxy) | backoff | backoff |
-/// | 409 | backoff | never: the caller reads again first |
+/// | 409 | backoff | a create: backoff, for nothing was saved; a write: never, the caller reads again first |
 /// | other 4xx, redirects | never | never |
 ///
 /// Source: Notion API 2026-03-11, status codes and request limits; fact sheet section 6.
@@ -119,7 +119,7 @@ pub fn decide(class: Class, outcome: &Outcome, attempt: u32, jitter: f64) -> Ret
             }
             (401, _) => Retry::StopConnection,
             (403, None) => own(UNSENT_ATTEMPTS),
-            (409, _) if class == Class::Read => own(READ_ATTEMPTS),
+            (409, _) if class != Class::Write => own(READ_ATTEMPTS),
             (500.., body) => {
                 let committed = body.as_ref().filter(|body| {
                     class != Class::Read
@@ -248,11 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn a_conflict_is_the_callers_to_settle() {
-        assert_eq!(
-            decide(Class::Write, &answered(409, json!({})), 1, 0.0),
-            Retry::Never
-        );
+    fn a_conflict_of_a_write_is_the_callers_to_settle_and_a_create_is_repeated() {
+        let conflict = answered(409, json!({}));
+        assert_eq!(decide(Class::Write, &conflict, 1, 0.0), Retry::Never);
+        assert!(matches!(
+            decide(Class::Create, &conflict, 1, 0.0),
+            Retry::After { throttled: false, .. }
+        ));
     }
 
     #[test]

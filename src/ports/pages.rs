@@ -157,6 +157,15 @@ pub trait Pages: Send + Sync {
 
     /// Requests sent so far and the time spent waiting for the budget, for reports.
     fn usage(&self) -> crate::report::NotionUsage;
+
+    /// How much of [`usage`](Self::usage) earlier runs have reported: what was sent between two runs, to bind both
+    /// sides, belongs to the report of the second.
+    fn told(&self) -> crate::report::NotionUsage {
+        self.usage()
+    }
+
+    /// Takes all usage up to now for reported.
+    fn tell(&self) {}
 }
 
 /// Why a request to Notion failed.

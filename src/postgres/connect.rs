@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::PostgresError;
 
@@ -46,12 +46,21 @@ impl Default for ConnectOptions {
 /// # Errors
 /// [`PostgresError::Url`] when the URL cannot be read, [`PostgresError::Connect`] when nobody answers there.
 pub async fn connect(url: &SecretString, options: &ConnectOptions) -> Result<PgPool, PostgresError> {
-    PgPoolOptions::new()
+    let connection = connect_options(url, options)?;
+    // A pool goes on trying where nobody listens, and forgets why it failed; one connection says so at once.
+    let tried = tokio::time::timeout(options.acquire_timeout, PgConnection::connect_with(&connection));
+    let failed = |error: sqlx::Error| PostgresError::Connect(error.into());
+    tried
+        .await
+        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        .map_err(failed)?
+        .close()
+        .await
+        .map_err(failed)?;
+    Ok(PgPoolOptions::new()
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)
-        .connect_with(connect_options(url, options)?)
-        .await
-        .map_err(|error| PostgresError::Connect(error.into()))
+        .connect_lazy_with(connection))
 }
 
 /// Reads a URL into the driver's options, with everything in it that [`connect`] promises.

@@ -76,7 +76,9 @@ fn may_be_stale(page: &Value, field: &FieldFacts, observation: &Observation) -> 
     let (Some(facts), Some(link)) = (&observation.page_facts, &observation.link) else {
         return false;
     };
-    if link.page_mark.is_some_and(|mark| facts.edited_at < mark) {
+    // Where Notion is trusted there is no past to be shown.
+    let is_trusted = observation.read_lag.is_zero();
+    if !is_trusted && link.page_mark.is_some_and(|mark| facts.edited_at < mark) {
         return true;
     }
     field

@@ -155,6 +155,15 @@ error_codes! {
     /// The process was asked to stop.
     Interrupted = "interrupted": "The process was asked to stop, so the cycle ended early. Nothing is lost: what \
         was under way is in the journal, and the next cycle goes on from what both sides hold.",
+    /// The command line cannot be understood.
+    Usage = "usage": "The command line cannot be understood, or names a project, profile, entity, property or file \
+        that is not there. Nothing was done.",
+    /// The project or a mapping is broken.
+    InvalidProject = "invalid_project": "The project file or a mapping has an error, or does not fit the database. \
+        `frames-sync validate` shows every finding in its place. Nothing was done.",
+    /// Nothing has that name.
+    NotFound = "not_found": "Neither the sync state nor the two sides have a record, conflict, entry or run of that \
+        name in the profile.",
     /// Not set up yet.
     NotSetUp = "not_set_up": "The entity has no database in Notion yet. Run `frames-sync setup`.",
     /// The pinned identity differs.

@@ -193,6 +193,36 @@ impl NotionUsage {
     }
 }
 
+/// What any command tells that could not do its work and has nothing else to tell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FailureReport {
+    /// The version of this format.
+    pub version: u32,
+    /// The command.
+    pub command: String,
+    /// `refused` where the user has to mend something, `failed` where the world failed.
+    pub outcome: Outcome,
+    /// Empty: no profile was worked on.
+    pub profiles: Vec<ProfileReport>,
+    /// What stopped the command.
+    pub failure: Failure,
+    /// What can be done about it.
+    pub help: Vec<String>,
+}
+
+/// What `approve` tells of one profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ApproveReport {
+    /// The version of this format.
+    pub version: u32,
+    /// The profile.
+    pub profile: String,
+    /// The plan that may run once.
+    pub hash: String,
+    /// Until when, ISO 8601.
+    pub expires_at: String,
+}
+
 /// What stopped a profile or an entity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {

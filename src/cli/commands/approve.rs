@@ -1,13 +1,13 @@
 //! `approve`: lets a plan that a guard stopped run once.
 
 use clap::Args;
-use serde_json::json;
 
 use crate::cli::context::{self, Selection};
 use crate::cli::remembered::{self, Memory};
 use crate::cli::session;
 use crate::cli::{Exit, Failure, Format, Global, Terminal};
 use crate::ports::{Approval, Store as _};
+use crate::report::{ApproveReport, VERSION};
 
 /// How long an approval lasts.
 ///
@@ -49,15 +49,25 @@ impl Approve {
             }
             Ok::<_, Failure>(until)
         })??;
-        for (name, at) in until {
-            let at = session::iso(at);
-            match terminal.format() {
-                Format::Json => terminal.json(&json!({
-                    "version": 1, "profile": name, "hash": self.hash, "expires_at": at,
-                })),
-                _ => terminal.text(format_args!(
-                    "{name}: exactly this plan may run once until {at}; run `frames-sync sync`\n"
-                )),
+        let reports: Vec<ApproveReport> = until
+            .into_iter()
+            .map(|(name, at)| ApproveReport {
+                version: VERSION,
+                profile: name.clone(),
+                hash: self.hash.clone(),
+                expires_at: session::iso(at),
+            })
+            .collect();
+        if terminal.format() == Format::Json {
+            terminal.json_of_each(&reports);
+        } else {
+            for ApproveReport {
+                profile, expires_at, ..
+            } in &reports
+            {
+                terminal.text(format_args!(
+                    "{profile}: exactly this plan may run once until {expires_at}; run `frames-sync sync`\n"
+                ));
             }
         }
         Ok(Exit::Done)

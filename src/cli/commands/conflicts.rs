@@ -8,7 +8,7 @@ use crate::cli::remembered::Memory;
 use crate::cli::{Exit, Failure, Format, Global, Terminal, view};
 use crate::project::Project;
 use crate::reconcile::Side;
-use crate::report::ConflictsReport;
+use crate::report::{ConflictsReport, ErrorCode};
 use crate::server::Choice;
 
 /// List, show and settle what waits for a person.
@@ -74,12 +74,12 @@ impl Conflicts {
         if let (true, Action::Show { id } | Action::Resolve { id, .. }) = (reports.is_empty(), &self.action) {
             return Err(
                 Failure::needs_user(format!("there is no conflict `{id}` in {}", names.join(", ")))
+                    .code(ErrorCode::NotFound)
                     .hint("`frames-sync conflicts list` names the open ones"),
             );
         }
         match (terminal.format(), reports.as_slice()) {
-            (Format::Json, [only]) => terminal.json(only),
-            (Format::Json, several) => terminal.json(&several),
+            (Format::Json, several) => terminal.json_of_each(several),
             (_, reports) => {
                 for report in reports {
                     terminal.text(view::conflicts(report));
@@ -107,6 +107,7 @@ impl Action {
                     return Err(Failure::needs_user(format!(
                         "conflict `{id}` is no longer open, or its values moved"
                     ))
+                    .code(ErrorCode::ValueMoved)
                     .hint("look at it again with `frames-sync conflicts show`"));
                 }
             },

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::run_once::parse_key;
+use super::run_once::key_of;
 use crate::cli::context::{self, Selection};
 use crate::cli::error::with_causes;
 use crate::cli::session::Session;
@@ -47,10 +47,10 @@ impl Explain {
                     self.key,
                     self.entity
                 ))
+                .code(ErrorCode::NotFound)
                 .hint("`frames-sync status` says how many records each entity has"));
             }
-            (Format::Json, [only]) => terminal.json(only),
-            (Format::Json, several) => terminal.json(&several),
+            (Format::Json, several) => terminal.json_of_each(several),
             (_, reports) => {
                 for report in reports {
                     terminal.text(view::explain(report));
@@ -62,11 +62,20 @@ impl Explain {
 
     async fn report(&self, project: &Project, name: &str) -> Result<Option<ExplainReport>, Failure> {
         let session = Session::look(project, name).await?;
+        // A profile that leaves the entity out has no such record.
+        let mapping = session
+            .mappings
+            .iter()
+            .find(|mapping| mapping.entity == self.entity);
+        let Some(mapping) = mapping else {
+            return Ok(None);
+        };
+        let key = key_of(&self.key, mapping)?;
         let known = session.known().await?;
         let schemas = session.schemas(&known, &[], false).await?;
         let report = session
             .engine(&known, &schemas)?
-            .explain(&self.entity, &parse_key(&self.key))
+            .explain(&self.entity, &key)
             .await
             .map_err(|error| Failure::world(with_causes(&error)).code(ErrorCode::NotionFailed));
         session.close().await;

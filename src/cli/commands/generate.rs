@@ -14,6 +14,7 @@ use crate::mapping::{Predicate, columns_of_interest_in};
 use crate::postgres::facts::Sample;
 use crate::postgres::{ConnectOptions, PostgresError, column_facts, connect, introspect_all, list_tables};
 use crate::project::{Profile, Project, Secrets, display_path};
+use crate::report::ErrorCode;
 use crate::schema::{TableName, TableSchema};
 
 /// Rows looked at to tell options from free text.
@@ -160,7 +161,9 @@ impl Generate {
                 let names = || candidates.iter().map(String::as_str);
                 let hint = diagnostic::did_you_mean(text, names())
                     .unwrap_or_else(|| format!("the tables are {}", diagnostic::list(names())));
-                return Err(Failure::needs_user(format!("there is no table `{table}`")).hint(hint));
+                return Err(Failure::needs_user(format!("there is no table `{table}`"))
+                    .code(ErrorCode::NotFound)
+                    .hint(hint));
             }
             if !names.contains(&table) {
                 names.push(table);

@@ -3,7 +3,7 @@
 use clap::Args;
 use uuid::Uuid;
 
-use super::run_once::parse_key;
+use super::run_once::Narrowing;
 use crate::cli::context::{self, Selection};
 use crate::cli::remembered::Memory;
 use crate::cli::{Exit, Failure, Format, Global, Terminal, view};
@@ -44,8 +44,7 @@ impl History {
             Ok::<_, Failure>(reports)
         })??;
         match (terminal.format(), reports.as_slice()) {
-            (Format::Json, [only]) => terminal.json(only),
-            (Format::Json, several) => terminal.json(&several),
+            (Format::Json, several) => terminal.json_of_each(several),
             (_, reports) => {
                 for report in reports {
                     terminal.text(view::history(report));
@@ -57,14 +56,28 @@ impl History {
 
     async fn report(&self, project: &Project, name: &str) -> Result<HistoryReport, Failure> {
         let memory = Memory::open(project, name).await?;
-        let filter = AuditFilter {
+        let narrowing = Narrowing {
+            entities: self.entity.iter().cloned().collect(),
+            keys: self.key.iter().cloned().collect(),
+            ..Narrowing::default()
+        };
+        let mut filter = AuditFilter {
             entity: self.entity.clone(),
-            key: self.key.as_deref().map(parse_key),
+            key: None,
             run: self.run,
             entry: None,
             limit: self.limit,
         };
-        let report = memory.history(&filter).await?;
+        let mut keys = narrowing.keys(&memory.mappings)?.into_iter();
+        filter.key = keys.next();
+        let mut report = memory.history(&filter).await?;
+        // One text may be keys of several entities, whose keys have different numbers of columns.
+        for key in keys {
+            filter.key = Some(key);
+            report.entries.extend(memory.history(&filter).await?.entries);
+        }
+        report.entries.sort_by(|one, other| other.at.cmp(&one.at));
+        report.entries.truncate(self.limit as usize);
         memory.store.pool().close().await;
         Ok(report)
     }

@@ -29,11 +29,10 @@ impl Plan {
         if self.output.is_some() && names.len() > 1 {
             return Err(Failure::usage("a saved plan is one profile's").hint("name it with `--profile NAME`"));
         }
-        let request = self.narrowing.request(Command::Sync);
         let planned = context::block_on(async {
             let mut planned = Vec::new();
             for name in &names {
-                planned.push(plan(&project, name, &request).await?);
+                planned.push(plan(&project, name, Command::Sync, &self.narrowing).await?);
             }
             Ok::<_, Failure>(planned)
         })??;

@@ -1,6 +1,6 @@
 //! `setup`, `sync`, `push` and `pull`: one run over each profile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -12,12 +12,14 @@ use crate::cli::progress::Board;
 use crate::cli::session::{self, Session};
 use crate::cli::view;
 use crate::cli::{Exit, Failure, Format, Global, Terminal};
+use crate::diagnostic;
 use crate::engine::{Request, Run};
+use crate::mapping::Mapping;
 use crate::plan::file::SavedPlan;
 use crate::plan::schema_change::SchemaChange;
 use crate::ports::{Nobody, Watcher};
 use crate::project::Project;
-use crate::report::{self, Command, EntityReport, ErrorCode, Outcome, PlanReport, ProfileReport, RunReport};
+use crate::report::{Command, EntityReport, PlanReport, ProfileReport, RunReport};
 use crate::value::RecordKey;
 
 /// What a run is narrowed to.
@@ -77,17 +79,50 @@ pub struct Setup {
 }
 
 impl Narrowing {
-    /// The engine's request for a command.
-    pub(crate) fn request(&self, command: Command) -> Request {
-        Request {
+    /// The engine's request for a command over a profile with these mappings.
+    ///
+    /// # Errors
+    ///
+    /// For a key that no entity asked for can have, and a property that none of them maps.
+    pub(crate) fn request(&self, command: Command, mappings: &[Mapping]) -> Result<Request, Failure> {
+        let asked = self.asked(mappings);
+        for property in &self.properties {
+            known_property(property, &asked)?;
+        }
+        Ok(Request {
             command,
             entities: self.entities.clone(),
-            keys: self.keys.iter().map(|key| parse_key(key)).collect(),
+            keys: self.keys(mappings)?,
             pages: Vec::new(),
             noted: false,
             properties: self.properties.clone(),
             full: self.full,
+        })
+    }
+
+    fn asked<'a>(&self, mappings: &'a [Mapping]) -> Vec<&'a Mapping> {
+        mappings
+            .iter()
+            .filter(|mapping| self.entities.is_empty() || self.entities.contains(&mapping.entity))
+            .collect()
+    }
+
+    /// The keys that are asked for: one reading of each for each number of key columns.
+    ///
+    /// # Errors
+    ///
+    /// For a key that no entity asked for can have.
+    pub(crate) fn keys(&self, mappings: &[Mapping]) -> Result<Vec<RecordKey>, Failure> {
+        let asked = self.asked(mappings);
+        let mut keys = Vec::new();
+        for text in &self.keys {
+            let read = keys_of(text, &asked);
+            if read.is_empty() && !asked.is_empty() {
+                return Err(no_key(text, &asked));
+            }
+            keys.extend(read);
         }
+        Ok(keys)
     }
 
     /// Refuses names that no mapping has.
@@ -99,23 +134,49 @@ impl Narrowing {
     }
 }
 
-/// A key as reports print it: columns joined by commas, `\` before a comma or backslash within one.
+/// What a key as reports print it can mean for these entities: one reading for each number of key columns.
+fn keys_of(text: &str, mappings: &[&Mapping]) -> Vec<RecordKey> {
+    let columns: BTreeSet<usize> = mappings.iter().map(|mapping| mapping.key.len()).collect();
+    columns
+        .into_iter()
+        .filter_map(|columns| RecordKey::parse(text, columns))
+        .collect()
+}
+
+/// The key of one entity's record, from the text that reports print.
 ///
-/// A key of one column is taken to the letter where it has no escape, since reports print it so.
-pub(crate) fn parse_key(text: &str) -> RecordKey {
-    let mut parts = vec![String::new()];
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => parts
-                .last_mut()
-                .into_iter()
-                .for_each(|part| part.extend(characters.next())),
-            ',' => parts.push(String::new()),
-            other => parts.last_mut().into_iter().for_each(|part| part.push(other)),
-        }
+/// # Errors
+///
+/// When the entity's keys have another number of columns.
+pub(crate) fn key_of(text: &str, mapping: &Mapping) -> Result<RecordKey, Failure> {
+    RecordKey::parse(text, mapping.key.len()).ok_or_else(|| no_key(text, &[mapping]))
+}
+
+fn no_key(text: &str, mappings: &[&Mapping]) -> Failure {
+    let mut failure = Failure::usage(format!("`{text}` has another number of columns than the key"));
+    for mapping in mappings {
+        failure = failure.hint(format!(
+            "the key of `{}` is {}",
+            mapping.entity,
+            diagnostic::list(mapping.key.iter().map(String::as_str))
+        ));
     }
-    RecordKey(parts)
+    failure.hint("join columns by commas, with `\\` before a comma or backslash inside one")
+}
+
+fn known_property(property: &str, mappings: &[&Mapping]) -> Result<(), Failure> {
+    let names = || {
+        let fields = mappings.iter().flat_map(|mapping| &mapping.fields);
+        fields.map(|field| field.property.as_str())
+    };
+    if mappings.is_empty() || names().any(|name| name == property) {
+        return Ok(());
+    }
+    let failure = Failure::usage(format!("no mapping has a property `{property}`"));
+    Err(match diagnostic::did_you_mean(property, names()) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    })
 }
 
 impl Sync {
@@ -171,11 +232,11 @@ impl Work {
             return self.dry_run(&project, &names, terminal);
         }
         let board = Board::new(terminal);
-        let reports = context::block_on(async {
+        let ended = context::block_on(async {
             let profiles = names.iter();
             join_all(profiles.map(|name| self.profile(&project, name, terminal, &board))).await
         })?;
-        finish(RunReport::of(self.command, reports), terminal)
+        finish(self.command, ended, terminal)
     }
 
     async fn profile(
@@ -184,11 +245,12 @@ impl Work {
         name: &str,
         terminal: &Terminal,
         board: &Board,
-    ) -> ProfileReport {
+    ) -> (ProfileReport, Exit) {
         match self.open_and_run(project, name, &*board.watch(name)).await {
             Ok(run) => {
                 board.decided(name, &run.plan);
-                run.report
+                let exit = run.report.outcome.into();
+                (run.report, exit)
             }
             Err(failure) => failed(name, &failure, terminal),
         }
@@ -201,6 +263,7 @@ impl Work {
         watcher: &dyn Watcher,
     ) -> Result<Run, Failure> {
         let session = Session::open(project, name).await?;
+        let request = self.narrowing.request(self.command, &session.mappings)?;
         let known = session.known().await?;
         // A plan is applied to what it was made for; a pull writes nothing in Notion.
         let may_write = self.command != Command::Pull && self.saved.is_none();
@@ -208,7 +271,6 @@ impl Work {
         let schemas = session.schemas(&known, &entities, may_write).await?;
         let known = session.known().await?;
         let engine = session.engine(&known, &schemas)?;
-        let request = self.narrowing.request(self.command);
         let run = match &self.saved {
             Some(saved) => {
                 engine
@@ -222,11 +284,10 @@ impl Work {
     }
 
     fn dry_run(&self, project: &Project, names: &[String], terminal: &Terminal) -> Result<Exit, Failure> {
-        let request = self.narrowing.request(self.command);
         let plans = context::block_on(async {
             let mut plans = Vec::new();
             for name in names {
-                plans.push(plan(project, name, &request).await?.report);
+                plans.push(plan(project, name, self.command, &self.narrowing).await?.report);
             }
             Ok::<_, Failure>(plans)
         })??;
@@ -250,8 +311,14 @@ pub(crate) struct Planned {
 /// What a run would do to one profile; writes nothing.
 ///
 /// Before set-up nothing is known of pages: the plan tells the databases to make, and a page for each row.
-pub(crate) async fn plan(project: &Project, name: &str, request: &Request) -> Result<Planned, Failure> {
+pub(crate) async fn plan(
+    project: &Project,
+    name: &str,
+    command: Command,
+    narrowing: &Narrowing,
+) -> Result<Planned, Failure> {
     let session = Session::look(project, name).await?;
+    let request = &narrowing.request(command, &session.mappings)?;
     let known = session.known().await?;
     let is_asked = |entity: &String| request.entities.is_empty() || request.entities.contains(entity);
     let entities = session.with_relations(&known, &request.entities);
@@ -305,8 +372,7 @@ pub(crate) async fn plan(project: &Project, name: &str, request: &Request) -> Re
 /// Prints plans as people or programs want them: one object for one profile, a list for several.
 pub(crate) fn show_plans(plans: &[PlanReport], terminal: &Terminal) {
     match (terminal.format(), plans) {
-        (Format::Json, [only]) => terminal.json(only),
-        (Format::Json, several) => terminal.json(&several),
+        (Format::Json, several) => terminal.json_of_each(several),
         (_, plans) => {
             for plan in plans {
                 terminal.text(view::plan(plan));
@@ -337,11 +403,11 @@ impl Setup {
             return work.dry_run(&project, &names, terminal);
         }
         let board = Board::new(terminal);
-        let reports = context::block_on(async {
+        let ended = context::block_on(async {
             let profiles = names.iter();
             join_all(profiles.map(|name| self.profile(&project, name, terminal, &board))).await
         })?;
-        finish(RunReport::of(Command::Setup, reports), terminal)
+        finish(Command::Setup, ended, terminal)
     }
 
     async fn profile(
@@ -350,10 +416,13 @@ impl Setup {
         name: &str,
         terminal: &Terminal,
         board: &Board,
-    ) -> ProfileReport {
+    ) -> (ProfileReport, Exit) {
         let say = |line: std::fmt::Arguments<'_>| board.say(line);
         match self.open_and_run(project, name, say, &*board.watch(name)).await {
-            Ok(report) => report,
+            Ok(report) => {
+                let exit = report.outcome.into();
+                (report, exit)
+            }
             Err(failure) => failed(name, &failure, terminal),
         }
     }
@@ -367,7 +436,6 @@ impl Setup {
     ) -> Result<ProfileReport, Failure> {
         let session = Session::open_to_set_up(project, name).await?;
         let started = session.now();
-        let before = session.client.usage();
         let made = session.set_up().await?;
         for set_up in &made {
             for change in &set_up.changes {
@@ -384,6 +452,7 @@ impl Setup {
         let mut report = if self.skip_initial_sync {
             ProfileReport {
                 profile: name.to_owned(),
+                notion: session.client.usage().into(),
                 run_id: uuid::Uuid::new_v4().to_string(),
                 entities: made
                     .iter()
@@ -403,7 +472,6 @@ impl Setup {
                 .await
                 .report
         };
-        report.notion = view::usage(&session.client.usage(), &before);
         report.duration_seconds = (session.now() - started).as_seconds_f64();
         session.close().await;
         Ok(report)
@@ -439,7 +507,7 @@ pub(crate) async fn whole_profile(
 }
 
 /// The report of a profile that could not be worked on; the reason is said on standard error too.
-fn failed(name: &str, failure: &Failure, terminal: &Terminal) -> ProfileReport {
+fn failed(name: &str, failure: &Failure, terminal: &Terminal) -> (ProfileReport, Exit) {
     let shown = Failure {
         exit: failure.exit,
         message: format!("profile {name}: {}", failure.message),
@@ -448,35 +516,24 @@ fn failed(name: &str, failure: &Failure, terminal: &Terminal) -> ProfileReport {
         refused: failure.refused,
     };
     terminal.failure(&shown);
-    let (outcome, failure) = as_report(failure);
-    ProfileReport {
+    let exit = failure.exit;
+    let (outcome, failure) = failure.as_report();
+    let report = ProfileReport {
         profile: name.to_owned(),
         outcome,
         failure: Some(failure),
         ..ProfileReport::default()
-    }
-}
-
-/// A failure as reports carry it.
-pub(crate) fn as_report(failure: &Failure) -> (Outcome, report::Failure) {
-    let (outcome, code) = match failure.exit {
-        Exit::World => (Outcome::Failed, failure.code.unwrap_or(ErrorCode::PostgresFailed)),
-        Exit::Done | Exit::NeedsUser | Exit::Usage => {
-            (Outcome::Refused, failure.code.unwrap_or(ErrorCode::NotSetUp))
-        }
     };
-    let message = failure.message.clone();
-    (outcome, report::Failure { code, message })
+    (report, exit)
 }
 
-fn finish(report: RunReport, terminal: &Terminal) -> Result<Exit, Failure> {
+/// Prints what became of each profile; the command ends as the worst of them did.
+fn finish(command: Command, ended: Vec<(ProfileReport, Exit)>, terminal: &Terminal) -> Result<Exit, Failure> {
+    let (reports, exits): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
+    let report = RunReport::of(command, reports);
     match terminal.format() {
         Format::Json => terminal.json(&report),
         _ => terminal.text(view::run(&report)),
     }
-    Ok(match report.outcome.exit_code() {
-        0 => Exit::Done,
-        1 => Exit::NeedsUser,
-        _ => Exit::World,
-    })
+    Ok(exits.into_iter().max().unwrap_or(Exit::Done))
 }

@@ -5,10 +5,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cli::commands::doctor::DoctorReport;
 use crate::cli::{Exit, Failure, Terminal};
 use crate::diagnostic::ValidateReport;
 use crate::report::{
-    ConflictsReport, ExplainReport, HistoryReport, PlanReport, RunReport, StatusReport, UndoReport,
+    ApproveReport, ConflictsReport, ExplainReport, FailureReport, HistoryReport, PlanReport, RunReport,
+    StatusReport, UndoReport,
 };
 use crate::{mapping, project};
 
@@ -41,20 +43,46 @@ pub enum Of {
 enum Report {
     /// `sync`, `push`, `pull` and `setup`.
     Run(RunReport),
-    /// `plan`, and `--dry-run`.
-    Plan(PlanReport),
     /// `validate`.
     Validate(ValidateReport),
+    /// `undo`.
+    Undo(UndoReport),
+    /// `doctor`.
+    Doctor(DoctorReport),
+    /// What is told of one profile, where the command works on one.
+    One(OfProfile),
+    /// The same of several.
+    Several(OfProfiles),
+    /// Any command that could not do its work.
+    Failure(FailureReport),
+}
+
+/// What is told of one profile.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is wanted")]
+enum OfProfile {
+    /// `plan`, and `--dry-run`.
+    Plan(PlanReport),
     /// `status`.
     Status(StatusReport),
-    /// `conflicts list`.
+    /// `conflicts`.
     Conflicts(ConflictsReport),
     /// `history`.
     History(HistoryReport),
     /// `explain`.
     Explain(ExplainReport),
-    /// `undo`.
-    Undo(UndoReport),
+    /// `approve`.
+    Approve(ApproveReport),
+}
+
+/// What is told of several profiles: one object for each.
+#[derive(Serialize, JsonSchema)]
+struct OfProfiles {
+    /// The version of this format.
+    version: u32,
+    /// In the order they were asked for.
+    profiles: Vec<OfProfile>,
 }
 
 impl Of {

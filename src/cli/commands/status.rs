@@ -25,8 +25,7 @@ impl Status {
             Ok::<_, Failure>(reports)
         })??;
         match (terminal.format(), reports.as_slice()) {
-            (Format::Json, [only]) => terminal.json(only),
-            (Format::Json, several) => terminal.json(&several),
+            (Format::Json, several) => terminal.json_of_each(several),
             (_, reports) => {
                 for report in reports {
                     terminal.text(view::status(report));

@@ -56,6 +56,7 @@ impl Undo {
                 names.join(", "),
                 self.target
             ))
+            .code(ErrorCode::NotFound)
             .hint("`frames-sync history` names both"))
         })?
     }

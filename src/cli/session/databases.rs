@@ -9,6 +9,7 @@ use super::{Session, notion, postgres};
 use crate::engine::Request;
 use crate::mapping::{Capture, Mapping};
 use crate::notion::introspect;
+use crate::notion::request::Query;
 use crate::notion::setup::{self, SetUp, SetupError, Surveyed};
 use crate::plan::option_names;
 use crate::plan::schema_change::{DesiredProperty, Known, SchemaChange, SchemaPlan, desired, diff};
@@ -45,9 +46,10 @@ impl Session {
 
     /// Makes and adopts the databases, remembers them, and installs change capture where mappings ask for it.
     pub(crate) async fn set_up(&self) -> Result<Vec<SetUp>, Failure> {
+        self.fit()?;
         let known = self.known().await?;
         let surveyed = self.survey(&known, &[]).await?;
-        self.adopting_is_clear(&surveyed)?;
+        self.adopting_is_clear(&surveyed).await?;
         refuse_conflicts(surveyed.iter().map(|surveyed| &surveyed.plan))?;
         self.pin_connection().await?;
         let made = setup::apply(&self.client, &self.parent, surveyed)
@@ -82,32 +84,39 @@ impl Session {
         Ok(made)
     }
 
-    /// An adopted database with pages in it needs to know who wins.
-    fn adopting_is_clear(&self, surveyed: &[Surveyed]) -> Result<(), Failure> {
+    /// A database that another made, or that we made and know nothing of any more, needs to know who wins.
+    ///
+    /// One that we made and did not come to remember is empty still: pages come after that.
+    async fn adopting_is_clear(&self, surveyed: &[Surveyed]) -> Result<(), Failure> {
         for found in surveyed {
-            let by_person = found
-                .existing
-                .as_ref()
-                .is_some_and(|existing| existing.found_by == setup::FoundBy::Title);
-            let lacks_own = found.existing.as_ref().is_some_and(|existing| {
-                found.desired.properties.iter().any(|property| {
-                    matches!(property.name.as_str(), "postgres_id")
-                        && existing.schema.property_named(&property.name).is_none()
-                })
-            });
             let mapping = self
                 .mappings
                 .iter()
                 .find(|mapping| mapping.entity == found.entity);
             let says = mapping.is_some_and(|mapping| mapping.notion.initial.is_some());
-            if by_person && lacks_own && !says {
-                return Err(Failure::needs_user(format!(
-                    "a database titled like `{}` is there already, and nothing says who wins where values differ",
-                    found.entity
-                ))
-                .hint("add `initial: postgres`, `notion` or `manual` under `notion` in its mapping")
-                .hint("or rename the database in Notion to have a new one made"));
-            }
+            let by_title = |existing: &&setup::Existing| existing.found_by == setup::FoundBy::Title;
+            let Some(existing) = found.existing.as_ref().filter(by_title).filter(|_| !says) else {
+                continue;
+            };
+            let whose = if existing.unfinished {
+                let first = self
+                    .client
+                    .query(&existing.schema.id, &Query::default(), None, 1)
+                    .await
+                    .map_err(|error| notion(&error))?;
+                if first.results.is_empty() {
+                    continue;
+                }
+                "which this connection made and the sync state knows nothing of,"
+            } else {
+                "which somebody else made,"
+            };
+            return Err(Failure::needs_user(format!(
+                "a database titled like `{}`, {whose} is there already, and nothing says who wins where values differ",
+                found.entity
+            ))
+            .hint("add `initial: postgres`, `notion` or `manual` under `notion` in its mapping")
+            .hint("or rename the database in Notion to have a new one made"));
         }
         Ok(())
     }

@@ -18,9 +18,10 @@ use super::ambient::{DatabaseClock, SystemRng};
 use super::context;
 use super::error::with_causes;
 use super::remembered::has_state;
-use crate::engine::{Binding, Engine, Tuning, bind};
+use crate::engine::{BindError, Binding, Engine, Tuning, bind, fits};
 use crate::mapping::{Capture, Mapping};
 use crate::notion::{Client, EntityPages, NotionError, NotionPages};
+use crate::plan::option_names::OptionNames;
 use crate::plan::schema_change::Known;
 use crate::ports::Clock as _;
 use crate::postgres::{ConnectOptions, NoteListener, PostgresError, connect};
@@ -29,7 +30,7 @@ use crate::project::{Profile, Project, Secrets};
 use crate::report::ErrorCode;
 pub(crate) use crate::report::iso;
 use crate::schema::{DataSourceSchema, PropertyType, TableName, TableSchema};
-use crate::value::{PageId, UserId};
+use crate::value::{PageId, PropertyId, UserId};
 use databases::PENDING;
 pub(crate) use databases::pending_property;
 use pins::option_names_of;
@@ -254,6 +255,48 @@ impl Session {
             .collect()
     }
 
+    fn binding<'a>(
+        &'a self,
+        mapping: &'a Mapping,
+        table: &'a TableSchema,
+        data_source: &'a DataSourceSchema,
+        remembered: &'a BTreeMap<String, PropertyId>,
+        options: &'a OptionNames,
+    ) -> Binding<'a> {
+        Binding {
+            mapping,
+            table,
+            data_source,
+            remembered,
+            options,
+            profile: (&self.profile.name, &self.profile.vars),
+            create_grace: self.profile.tuning.create_grace,
+            clock: self.clock.clone(),
+            rng: Arc::new(SystemRng),
+        }
+    }
+
+    /// Refuses mappings whose columns do not fit their properties, before anything is made in Notion.
+    fn fit(&self) -> Result<(), Failure> {
+        let nowhere = DataSourceSchema {
+            id: "".into(),
+            database_id: "".into(),
+            title: String::new(),
+            in_trash: false,
+            properties: Vec::new(),
+        };
+        let (nothing, no_options) = (BTreeMap::new(), OptionNames::new());
+        for mapping in &self.mappings {
+            let table = self
+                .tables
+                .get(&mapping.table)
+                .ok_or_else(|| no_table(&mapping.table))?;
+            fits(&self.binding(mapping, table, &nowhere, &nothing, &no_options))
+                .map_err(|error| unfit(&error))?;
+        }
+        Ok(())
+    }
+
     /// The engine over both sides.
     pub(crate) fn engine(
         &self,
@@ -271,20 +314,15 @@ impl Session {
                 .tables
                 .get(&mapping.table)
                 .ok_or_else(|| no_table(&mapping.table))?;
-            let entity = bind(&Binding {
-                mapping,
-                table,
-                data_source: schema,
-                remembered: known.properties.get(&mapping.entity).unwrap_or(&nothing),
-                options: &option_names_of(known, mapping, schema, false),
-                profile: (&self.profile.name, &self.profile.vars),
-                create_grace: self.profile.tuning.create_grace,
-                clock: self.clock.clone(),
-                rng: Arc::new(SystemRng),
-            })
-            .map_err(|error| {
-                Failure::needs_user(error.to_string()).hint("`frames-sync validate` shows the place")
-            })?;
+            let options = option_names_of(known, mapping, schema, false);
+            let remembered = known.properties.get(&mapping.entity).unwrap_or(&nothing);
+            let entity = bind(&self.binding(mapping, table, schema, remembered, &options))
+                .map_err(|error| unfit(&error))?;
+            let named = entity.fields.iter().map(|field| {
+                let name = field.column.as_ref().unwrap_or(&field.name);
+                (field.property.to_string(), name.clone())
+            });
+            self.database.name_fields(&mapping.entity, named.collect());
             pages.insert(mapping.entity.clone(), entity_pages(&entity, schema));
             entities.push(Arc::new(entity));
         }
@@ -368,4 +406,8 @@ pub(crate) fn postgres(error: &PostgresError) -> Failure {
     Failure::world(with_causes(error))
         .code(ErrorCode::PostgresFailed)
         .hint("`frames-sync doctor` checks the connection and the rights")
+}
+
+fn unfit(error: &BindError) -> Failure {
+    Failure::needs_user(error.to_string()).hint("`frames-sync validate` shows the place")
 }

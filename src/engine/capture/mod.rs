@@ -166,7 +166,12 @@ impl Work<'_> {
     }
 
     async fn capture_keys(&self, entity: &Arc<Entity>, found: &mut Nominations) -> Result<(), EngineError> {
-        let keys = self.request.keys.clone();
+        // What is a key of another entity is none here.
+        let asked = self.request.keys.iter();
+        let keys: Vec<RecordKey> = asked.filter_map(|key| entity.own_key(key)).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
         let rows = self.engine.rows.read(&entity.name, &keys).await?;
         let links = self.links_of(entity, &keys).await?;
         for key in keys {

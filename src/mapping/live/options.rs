@@ -25,10 +25,18 @@ impl Check<'_> {
                 .map_or_else(|| text.to_owned(), |(_, property)| property.clone()),
             _ => text.to_owned(),
         };
-        // What a template or a split makes of a value is not known here.
+        // What a template makes of a value is not known here.
         if matches!(field.conversion, Some(Conversion::Template { .. })) {
             return;
         }
+        // A split makes a list of one text.
+        let parts = |text: &String| match &field.conversion {
+            Some(Conversion::Split(separator)) => text
+                .split(separator.as_str())
+                .map(|part| part.trim().to_owned())
+                .collect(),
+            _ => vec![text.clone()],
+        };
         let allowed = self.allowed(column);
         if let Some(allowed) = &allowed {
             let shown: Vec<String> = allowed.iter().map(|text| show(text)).collect();
@@ -59,6 +67,7 @@ impl Check<'_> {
             .into_iter()
             .chain(held)
             .flatten()
+            .flat_map(|text| parts(&text))
             .map(|text| show(&text))
             .collect();
         values.sort_unstable();

@@ -82,6 +82,7 @@ pub struct Client {
     transport: Arc<dyn Transport>,
     turnstile: Arc<Turnstile>,
     usage: Arc<Mutex<Usage>>,
+    told: Arc<Mutex<Usage>>,
     priority: Priority,
 }
 
@@ -109,6 +110,7 @@ impl Client {
             transport,
             turnstile,
             usage: Arc::default(),
+            told: Arc::default(),
             priority: Priority::Pull,
         }
     }
@@ -125,6 +127,7 @@ impl Client {
     pub fn counted_apart(&self) -> Self {
         Self {
             usage: Arc::default(),
+            told: Arc::default(),
             ..self.clone()
         }
     }
@@ -132,6 +135,16 @@ impl Client {
     /// What was asked of Notion through this client and its clones.
     pub fn usage(&self) -> Usage {
         self.usage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How much of the usage has been reported already.
+    pub fn told(&self) -> Usage {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes all usage up to now for reported; the next report begins here.
+    pub fn tell(&self) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = self.usage();
     }
 
     fn count(&self, change: impl FnOnce(&mut Usage)) {

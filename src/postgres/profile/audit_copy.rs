@@ -1,5 +1,8 @@
 //! Copying audit entries to a table that the application has, such as FRAMES's `audit_logs`.
 
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+
 use serde_json::{Value as Json, json};
 use sqlx::PgConnection;
 use time::format_description::well_known::Rfc3339;
@@ -42,14 +45,27 @@ pub(in crate::postgres) fn audit_columns(table: &TableSchema) -> Vec<&Column> {
 }
 
 /// The table, and which of its columns we know how to fill.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct AuditCopy {
     table: TableSchema,
+    names: RwLock<BTreeMap<String, FieldNames>>,
 }
+
+/// What readers of the table know a property's values by: its column, or its name where no column holds them; by id.
+type FieldNames = BTreeMap<String, String>;
 
 impl AuditCopy {
     pub(super) fn new(table: TableSchema) -> Self {
-        Self { table }
+        Self {
+            table,
+            names: RwLock::default(),
+        }
+    }
+
+    /// Says what the properties of an entity are called in the copies.
+    pub(super) fn name_fields(&self, entity: &str, names: FieldNames) {
+        let mut known = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(entity.to_owned(), names);
     }
 
     /// Inserts a copy; columns are matched by name, and those with other names take their defaults.
@@ -59,10 +75,20 @@ impl AuditCopy {
         entry: &AuditEntry,
         scope: Option<&Predicate>,
     ) -> Result<(), PostgresError> {
-        let values: Vec<(&str, Option<String>)> = audit_columns(&self.table)
-            .into_iter()
-            .filter_map(|column| Some((column.name.as_str(), content(&column.name, entry, scope)?)))
-            .collect();
+        let values: Vec<(&str, Option<String>)> = {
+            let known = self.names.read().unwrap_or_else(PoisonError::into_inner);
+            let names = known.get(&entry.entity);
+            let named = |id: &str| {
+                let name = names.and_then(|names| names.get(id));
+                name.map_or_else(|| id.to_owned(), Clone::clone)
+            };
+            audit_columns(&self.table)
+                .into_iter()
+                .filter_map(|column| {
+                    Some((column.name.as_str(), content(&column.name, entry, scope, &named)?))
+                })
+                .collect()
+        };
         if values.is_empty() {
             return Ok(());
         }
@@ -94,7 +120,12 @@ impl AuditCopy {
 }
 
 /// What a column of that name holds; `None` for names that say nothing to us.
-fn content(column: &str, entry: &AuditEntry, scope: Option<&Predicate>) -> Option<Option<String>> {
+fn content(
+    column: &str,
+    entry: &AuditEntry,
+    scope: Option<&Predicate>,
+    named: &dyn Fn(&str) -> String,
+) -> Option<Option<String>> {
     let tenant = || {
         let constants = scope.map(Predicate::constants).unwrap_or_default();
         constants
@@ -112,8 +143,8 @@ fn content(column: &str, entry: &AuditEntry, scope: Option<&Predicate>) -> Optio
             (None, page) => page.as_ref().map(ToString::to_string).unwrap_or_default(),
         }),
         "university_id" => tenant(),
-        "payload_before" => entry.old.as_ref().map(|kept| payload(entry, kept)),
-        "payload_after" => entry.new.as_ref().map(|kept| payload(entry, kept)),
+        "payload_before" => entry.old.as_ref().map(|kept| payload(entry, kept, named)),
+        "payload_after" => entry.new.as_ref().map(|kept| payload(entry, kept, named)),
         "timestamp" | "created_at" => entry.at.format(&Rfc3339).ok(),
         "meta" => Some(
             json!({
@@ -122,7 +153,7 @@ fn content(column: &str, entry: &AuditEntry, scope: Option<&Predicate>) -> Optio
                 "run": entry.run,
                 "side": entry.side,
                 "page": entry.page,
-                "property": entry.property,
+                "property": entry.property.as_ref().map(|property| named(property.as_str())),
                 "cause": entry.cause,
             })
             .to_string(),
@@ -131,20 +162,20 @@ fn content(column: &str, entry: &AuditEntry, scope: Option<&Predicate>) -> Optio
     })
 }
 
-/// The values by column or property.
-fn payload(entry: &AuditEntry, kept: &Kept) -> String {
+/// The values by column, or by property where no column holds them.
+fn payload(entry: &AuditEntry, kept: &Kept, named: &dyn Fn(&str) -> String) -> String {
     match kept {
         Kept::Value(value) => {
             let name = entry
                 .property
                 .as_ref()
-                .map_or("value", |property| property.as_str());
+                .map_or_else(|| "value".to_owned(), |property| named(property.as_str()));
             json!({ name: value.to_json() }).to_string()
         }
         Kept::Record(values) => {
             let object: serde_json::Map<String, Json> = values
                 .iter()
-                .map(|(name, value)| (name.clone(), value.to_json()))
+                .map(|(name, value)| (named(name), value.to_json()))
                 .collect();
             Json::Object(object).to_string()
         }

@@ -73,6 +73,13 @@ impl ProfileDatabase {
         })
     }
 
+    /// Says what the properties of an entity are called in the copies of audit entries: by id, the column or the name.
+    pub fn name_fields(&self, entity: &str, names: BTreeMap<String, String>) {
+        if let Some(copy) = &self.audit_copy {
+            copy.name_fields(entity, names);
+        }
+    }
+
     /// The connections.
     pub fn pool(&self) -> &PgPool {
         &self.pool

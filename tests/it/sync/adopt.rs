@@ -32,6 +32,55 @@ async fn adopted(initial: &str) -> (World, Uuid, Uuid) {
     (world, known, own)
 }
 
+/// Whoever made it, the service before this one too, which had the same three properties.
+#[tokio::test]
+async fn a_database_that_another_made_is_not_taken_before_the_mapping_says_who_wins() {
+    let world = World::with(THINGS, &[("things", THINGS_MAPPING), ("groups", GROUPS_MAPPING)]).await;
+    let made = world.simulator.workspace(|workspace| {
+        let own = json!({
+            "Name": { "title": {} }, "postgres_id": { "rich_text": {} }, "last_synced": { "date": {} },
+            "sync_status": { "select": {} },
+        });
+        let source = workspace.add_database("Things", &own)?;
+        workspace.add_row(
+            source,
+            &json!({ "Name": title("One"), "postgres_id": text("t1") }),
+        )
+    });
+    made.unwrap_or_else(|refusal| panic!("{}", refusal.message));
+    world.simulator.clear_exchanges();
+    let refused = world.run(&["setup"]);
+    assert_eq!(refused.code, 1, "{:#}", refused.json);
+    assert_eq!(writes(&world.simulator.exchanges()).len(), 0);
+    assert_eq!(world.pages("Things").len(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_state_makes_no_second_pages() {
+    let world = World::with(THINGS, &[("things", THINGS_MAPPING), ("groups", GROUPS_MAPPING)]).await;
+    world.ok(&["setup"]);
+    let page = world.page("Things", "t1");
+    world.sql("drop schema frames_sync cascade").await;
+    world
+        .sql("update things set note = 'written meanwhile' where id = 't1'")
+        .await;
+    let refused = world.run(&["setup"]);
+    assert_eq!(refused.code, 1, "{:#}", refused.json);
+    assert_eq!((world.pages("Things").len(), world.pages("Groups").len()), (3, 2));
+    for (entity, mapping) in [("things", THINGS_MAPPING), ("groups", GROUPS_MAPPING)] {
+        world.rewrite(
+            entity,
+            &mapping.replace("notion: { ", "notion: { initial: postgres, "),
+        );
+    }
+    let report = world.ok(&["setup"]);
+    assert_eq!(report.total("pages_created"), 0, "{:#}", report.json);
+    assert_eq!(world.page("Things", "t1"), page);
+    assert_eq!(world.text(page, "Note"), "written meanwhile");
+    let (report, exchanges) = world.watched(&["sync"]);
+    assert_eq!((report.total("unchanged"), writes(&exchanges).len()), (5, 0));
+}
+
 async fn name(world: &World) -> Option<String> {
     world.scalar("select name from things where id = 't1'").await
 }

@@ -166,6 +166,7 @@ async fn a_page_made_by_a_person_becomes_a_row_where_the_mapping_says_so() {
         .expect("the row");
     assert!(key.starts_with("new_"));
     assert_eq!(world.text(page, "postgres_id"), key);
+    assert!(world.text(page, "last_synced").starts_with("20"));
     assert_eq!(world.text(page, "sync_status"), "synced");
     let rows = world.rows("things").await;
     let (report, exchanges) = world.watched(&["sync"]);

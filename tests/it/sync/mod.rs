@@ -5,6 +5,7 @@ mod budgets;
 mod drift;
 mod duplicates;
 mod existence;
+mod face;
 mod faults;
 mod fields;
 mod gone;

@@ -5,6 +5,7 @@ mod records;
 mod workspace;
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::context::{self, Selection};
@@ -13,6 +14,7 @@ use crate::cli::{Exit, Failure, Format, Global, Terminal};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::mapping::Mapping;
 use crate::project::{Origin, Profile, Project, Secrets};
+use crate::report::VERSION;
 
 /// Check both sides from the project file to each database, and say how to mend what is wrong.
 ///
@@ -21,7 +23,7 @@ use crate::project::{Origin, Profile, Project, Secrets};
 pub struct Doctor {}
 
 /// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Status {
     Ok,
@@ -30,7 +32,7 @@ enum Status {
 }
 
 /// One line of the report.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct Check {
     name: String,
     status: Status,
@@ -75,8 +77,17 @@ impl Check {
     }
 }
 
-/// A profile's report.
-#[derive(Debug, Serialize)]
+/// What `doctor` tells.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct DoctorReport {
+    /// The version of this format.
+    version: u32,
+    /// One entry per profile.
+    profiles: Vec<Examined>,
+}
+
+/// A profile's checks.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Examined {
     profile: String,
     checks: Vec<Check>,
@@ -98,12 +109,16 @@ impl Doctor {
             }
             profiles
         })?;
+        let report = DoctorReport {
+            version: VERSION,
+            profiles,
+        };
         if terminal.format() == Format::Json {
-            terminal.json(&serde_json::json!({ "version": 1, "profiles": profiles }));
+            terminal.json(&report);
         } else {
-            print(&profiles, terminal);
+            print(&report.profiles, terminal);
         }
-        Ok(exit(&profiles))
+        Ok(exit(&report.profiles))
     }
 }
 
