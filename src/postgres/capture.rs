@@ -70,7 +70,7 @@ async fn run(pool: &PgPool, doing: &'static str, statements: &[Statement]) -> Re
         doing,
         source: error.into(),
     };
-    let mut transaction = begin(pool, Purpose::Write).await?;
+    let mut transaction = begin(pool, Purpose::State).await?;
     for statement in statements {
         statement
             .query()

@@ -154,7 +154,7 @@ fn push_inexact(statement: &mut Statement, name: &str, base: &PgType) -> Result<
             statement
                 .push("count(*) filter (where pg_catalog.abs(")
                 .push_name(name)?;
-            statement.push("::numeric) > 9007199254740992)");
+            statement.push("::numeric) operator(pg_catalog.>) 9007199254740992)");
         }
         PgType::Numeric(_) => {
             // Beyond 1e300 a double may overflow, which would be an error; NaN counts as larger than that.

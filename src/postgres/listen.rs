@@ -174,7 +174,7 @@ impl Ear {
             doing: "send a note",
             source: error.into(),
         };
-        let mut transaction = begin(&self.pool, Purpose::Write).await?;
+        let mut transaction = begin(&self.pool, Purpose::State).await?;
         sqlx::query("select pg_catalog.pg_notify($1, $2)")
             .persistent(false)
             .bind(CHANNEL)

@@ -179,6 +179,8 @@ fn payload(entry: &AuditEntry, kept: &Kept, named: &dyn Fn(&str) -> String) -> S
                 .collect();
             Json::Object(object).to_string()
         }
+        // Copies are made when an entry is, and nothing is erased before.
+        Kept::Erased { .. } => json!({}).to_string(),
     }
 }
 

@@ -117,7 +117,7 @@ pub async fn state_version(pool: &PgPool, state_schema: &str) -> Result<SchemaVe
         doing: "read the version of the sync state",
         source: error.into(),
     };
-    let mut transaction = begin(pool, Purpose::Snapshot).await?;
+    let mut transaction = begin(pool, Purpose::Catalog).await?;
     let version = migrations::version(&mut transaction, &schema)
         .await
         .map_err(failed)?;

@@ -275,13 +275,21 @@ const COMMIT: &str = "commit to the sync state";
 
 impl ProfileDatabase {
     async fn open(&self, doing: &'static str) -> Result<Transaction<'static, Postgres>, StoreError> {
-        begin(&self.pool, Purpose::Write)
+        self.open_for(doing, Purpose::State).await
+    }
+
+    async fn open_for(
+        &self,
+        doing: &'static str,
+        purpose: Purpose,
+    ) -> Result<Transaction<'static, Postgres>, StoreError> {
+        begin(&self.pool, purpose)
             .await
             .map_err(|error| adapter_error(doing, error))
     }
 
     async fn commit_all(&self, fence: Fence, asked: Commit<'_>) -> Result<CommitOutcome, StoreError> {
-        let mut transaction = self.open(COMMIT).await?;
+        let mut transaction = self.open_for(COMMIT, Purpose::Write).await?;
         let held = self
             .state
             .holds(&mut transaction, fence)
@@ -396,4 +404,5 @@ fn adapter_error(doing: &'static str, error: PostgresError) -> StoreError {
     }
 }
 
+mod erase;
 mod webhooks;

@@ -40,6 +40,32 @@ pub fn quoted(name: &str) -> Result<String, PostgresError> {
     })
 }
 
+/// A comparison in SQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operator {
+    /// `=`
+    Equal,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+/// Whether PostgreSQL compares values of a type by operators of its own.
+///
+/// The others, of extensions, have theirs in a schema that nothing tells.
+fn is_compared_by_postgres(pg_type: &PgType) -> bool {
+    match pg_type.base() {
+        PgType::Array(element) => is_compared_by_postgres(element),
+        PgType::Other(name) => !name.contains('.'),
+        _ => true,
+    }
+}
+
 /// One SQL statement and its parameters, all of them text or NULL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statement {
@@ -97,6 +123,34 @@ impl Statement {
         let expression = select_expression(pg_type, &quoted(name)?);
         self.text.push_str(&expression);
         Ok(self)
+    }
+
+    /// Adds a comparison of values of those types, by PostgreSQL's own operator wherever it has one.
+    ///
+    /// By its bare name an operator is looked up in every schema that is searched, and one that fits better wins: for
+    /// two `varchar` PostgreSQL itself only has `=` of `text`, so whoever may create in `public` could make the one
+    /// that runs, with our rights.
+    ///
+    /// Source: PostgreSQL documentation, section 10.2; CVE-2018-1058.
+    pub(super) fn push_operator<'t>(
+        &mut self,
+        operator: Operator,
+        types: impl IntoIterator<Item = &'t PgType>,
+    ) -> &mut Self {
+        let symbol = match operator {
+            Operator::Equal => "=",
+            Operator::Less => "<",
+            Operator::LessOrEqual => "<=",
+            Operator::Greater => ">",
+            Operator::GreaterOrEqual => ">=",
+        };
+        let operator = if types.into_iter().all(is_compared_by_postgres) {
+            format!(" operator(pg_catalog.{symbol}) ")
+        } else {
+            format!(" {symbol} ")
+        };
+        self.text.push_str(&operator);
+        self
     }
 
     /// Adds a name as a string literal, for what takes names that way and no parameters: arguments of triggers.

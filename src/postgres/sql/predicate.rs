@@ -4,7 +4,7 @@ use crate::mapping::{Comparison, Literal, Predicate};
 use crate::schema::{PgType, TableSchema};
 
 use super::super::PostgresError;
-use super::{Statement, quoted};
+use super::{Operator, Statement, quoted};
 
 /// Adds a condition over a table's columns, in parentheses, every literal bound as a value of its column's type.
 ///
@@ -50,12 +50,14 @@ pub fn push_predicate(
             if texts.is_empty() {
                 statement.push("false");
             } else {
-                statement.push_name(column)?.push(" in (");
-                statement.push_list(", ", texts, |statement, text| {
-                    statement.push_value(Some(text), pg_type);
+                // `in` would look its operator up in whatever schemas are searched.
+                statement.push_list(" or ", texts, |statement, text| {
+                    statement
+                        .push_name(column)?
+                        .push_operator(Operator::Equal, [pg_type])
+                        .push_value(Some(text), pg_type);
                     Ok(())
                 })?;
-                statement.push(")");
             }
             if values.contains(&Literal::Null) {
                 statement.push(" or ").push_name(column)?.push(" is null");
@@ -84,15 +86,21 @@ fn push_comparison(
         return Ok(());
     };
     statement.push_name(column)?;
-    statement.push(match comparison {
-        Comparison::Equal => " = ",
-        Comparison::NotEqual => " is distinct from ",
-        Comparison::Less => " < ",
-        Comparison::LessOrEqual => " <= ",
-        Comparison::Greater => " > ",
-        Comparison::GreaterOrEqual => " >= ",
-    });
-    statement.push_value(Some(text), pg_type);
+    let operator = match comparison {
+        Comparison::Equal => Operator::Equal,
+        // `is distinct from` would look its operator up in whatever schemas are searched.
+        Comparison::NotEqual => {
+            statement.push(" is null or not ").push_name(column)?;
+            Operator::Equal
+        }
+        Comparison::Less => Operator::Less,
+        Comparison::LessOrEqual => Operator::LessOrEqual,
+        Comparison::Greater => Operator::Greater,
+        Comparison::GreaterOrEqual => Operator::GreaterOrEqual,
+    };
+    statement
+        .push_operator(operator, [pg_type])
+        .push_value(Some(text), pg_type);
     Ok(())
 }
 

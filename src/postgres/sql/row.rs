@@ -6,7 +6,7 @@ use crate::schema::{PgType, TableSchema};
 use crate::value::RecordKey;
 
 use super::super::PostgresError;
-use super::{Statement, push_predicate, write_expression};
+use super::{Operator, Statement, push_predicate, write_expression};
 
 /// Whether a SELECT holds its rows against other writers until the transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,14 +93,16 @@ impl<'a> RowSql<'a> {
             statement
                 .push(" and ")
                 .push_name(name)?
-                .push(" >= ")
+                .push_operator(Operator::GreaterOrEqual, [&column.pg_type])
                 .push_value(Some(value), &column.pg_type);
         }
         if let Some(key) = after {
             self.check_length(key)?;
             statement.push(" and (");
             self.push_key_names(&mut statement)?;
-            statement.push(") > (");
+            statement.push(")");
+            statement.push_operator(Operator::Greater, self.key_types());
+            statement.push("(");
             statement.push_list(", ", self.key.iter().zip(&key.0), |statement, (column, text)| {
                 statement.push_value(Some(text.clone()), &column.pg_type);
                 Ok(())
@@ -251,7 +253,7 @@ impl<'a> RowSql<'a> {
         Ok(statement)
     }
 
-    /// `(a, b) in (…)` over one parameter, a JSON array of key arrays: as many keys as there are, one plan.
+    /// `(a, b) = any (…)` over one parameter, a JSON array of key arrays: as many keys as there are, one plan.
     fn push_key_condition(&self, statement: &mut Statement, keys: &[RecordKey]) -> Result<(), PostgresError> {
         for key in keys {
             self.check_length(key)?;
@@ -259,7 +261,9 @@ impl<'a> RowSql<'a> {
         let keys = serde_json::to_string(keys).expect("lists of texts always print as JSON");
         statement.push("(");
         self.push_key_names(statement)?;
-        statement.push(") in (select ");
+        statement.push(")");
+        statement.push_operator(Operator::Equal, self.key_types());
+        statement.push("any (select ");
         statement.push_list(", ", self.key.iter().enumerate(), |statement, (index, column)| {
             statement.push_wanted_key_part(index, &column.pg_type);
             Ok(())
@@ -279,6 +283,10 @@ impl<'a> RowSql<'a> {
             expected: self.key.len(),
             found: key.0.len(),
         })
+    }
+
+    fn key_types(&self) -> impl Iterator<Item = &'a PgType> {
+        self.key.iter().map(|column| &column.pg_type)
     }
 
     fn push_key_names(&self, statement: &mut Statement) -> Result<(), PostgresError> {

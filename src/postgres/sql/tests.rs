@@ -108,7 +108,7 @@ fn an_update_carries_the_scope_twice_and_binds_everything() {
             &[("number".to_owned(), Some("7".to_owned()))],
         )
         .expect("a statement");
-    insta::assert_snapshot!(statement.text(), @r#"update "public"."te""ams" set "number" = $1::text::integer where ("id") in (select (wanted_key ->> 0) from pg_catalog.json_array_elements($2::text::json) as wanted (wanted_key)) and ("university_id" = $3::text::varchar) returning "id"::text, (pg_catalog.to_json("at") #>> '{}'), coalesce(("university_id" = $4::text::varchar), false) as in_scope"#);
+    insta::assert_snapshot!(statement.text(), @r#"update "public"."te""ams" set "number" = $1::text::integer where ("id") operator(pg_catalog.=) any (select (wanted_key ->> 0) from pg_catalog.json_array_elements($2::text::json) as wanted (wanted_key)) and ("university_id" operator(pg_catalog.=) $3::text::varchar) returning "id"::text, (pg_catalog.to_json("at") operator(pg_catalog.#>>) '{}'), coalesce(("university_id" operator(pg_catalog.=) $4::text::varchar), false) as in_scope"#);
     let parameters: Vec<_> = statement
         .parameters()
         .iter()
@@ -136,8 +136,32 @@ fn null_compares_as_null_and_empty_lists_admit_nobody() {
     assert_eq!(text(&listed(Vec::new())), "(false)");
     assert_eq!(
         text(&listed(vec![Literal::Integer(1), Literal::Null])),
-        "(\"number\" in ($1::text::integer) or \"number\" is null)"
+        "(\"number\" operator(pg_catalog.=) $1::text::integer or \"number\" is null)"
     );
+}
+
+#[test]
+fn types_of_extensions_keep_the_operators_of_their_schema() {
+    let compared = |pg_type: &PgType| {
+        let mut statement = Statement::default();
+        statement.push_operator(super::Operator::Equal, [pg_type]);
+        statement.text().trim().to_owned()
+    };
+    let listed = PgType::Array(Box::new(PgType::Enum {
+        name: "public.mood".to_owned(),
+        labels: Vec::new(),
+    }));
+    for own in [
+        PgType::Varchar(None),
+        PgType::Citext,
+        PgType::Other("macaddr".to_owned()),
+        listed,
+    ] {
+        assert_eq!(compared(&own), "operator(pg_catalog.=)", "{own}");
+    }
+    let foreign = PgType::Other("public.ltree".to_owned());
+    assert_eq!(compared(&foreign), "=");
+    assert_eq!(compared(&PgType::Array(Box::new(foreign))), "=");
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub fn select_expression(pg_type: &PgType, column: &str) -> String {
     match pg_type.base() {
         // JSON has one form for times, whatever `datestyle` says.
         PgType::Date | PgType::Timestamp | PgType::Timestamptz => {
-            format!("(pg_catalog.to_json({column}) #>> '{{}}')")
+            format!("(pg_catalog.to_json({column}) operator(pg_catalog.#>>) '{{}}')")
         }
         PgType::Array(_) => format!("pg_catalog.to_json({column})::text"),
         _ => format!("{column}::text"),
