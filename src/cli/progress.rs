@@ -7,6 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::Terminal;
+use crate::diagnostic::printable;
 use crate::plan::Plan;
 use crate::ports::{Progress, Watcher};
 
@@ -32,7 +33,7 @@ impl Board {
     pub(crate) fn say(&self, line: std::fmt::Arguments<'_>) {
         match &self.bars {
             // A terminal that went away hears nothing.
-            Some(bars) => drop(bars.println(line.to_string())),
+            Some(bars) => drop(bars.println(printable(&line.to_string()))),
             None => self.terminal.say(line),
         }
     }

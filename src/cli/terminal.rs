@@ -1,4 +1,7 @@
 //! Where output goes: data to standard output, talk to standard error.
+//!
+//! Names, keys and values come from people on both sides. What a terminal would obey in them is escaped here, for every
+//! command alike.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
@@ -8,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anstream::AutoStream;
 
 use super::{ColorChoice, Failure, Format, Global, LogFormat};
-use crate::diagnostic::Color;
+use crate::diagnostic::{Color, is_unprintable, printable};
 use crate::report;
 
 /// The two streams, with what the user said about them.
@@ -65,7 +68,8 @@ impl Terminal {
         }
     }
 
-    /// Prints a line of data. A reader that went away is no error.
+    /// Prints a line of data that is known to hold nothing that a terminal obeys, but for colours of our own. A reader that
+    /// went away is no error.
     pub fn data(&self, line: impl Display) {
         let mut stream = AutoStream::new(std::io::stdout().lock(), self.color);
         let _ = writeln!(stream, "{line}");
@@ -73,6 +77,11 @@ impl Terminal {
 
     /// Prints text that ends its own lines.
     pub fn text(&self, text: impl Display) {
+        self.exact(printable(&text.to_string()));
+    }
+
+    /// Prints text to the letter: a file that is made, or a story with colours of its own.
+    pub fn exact(&self, text: impl Display) {
         let mut stream = AutoStream::new(std::io::stdout().lock(), self.color);
         let _ = write!(stream, "{text}").and_then(|()| stream.flush());
     }
@@ -80,9 +89,14 @@ impl Terminal {
     /// Prints one JSON object: the command's answer.
     pub fn json(&self, value: &impl serde::Serialize) {
         self.has_answered.store(true, Ordering::Relaxed);
-        let mut stream = std::io::stdout().lock();
-        let _ = serde_json::to_writer_pretty(&mut stream, value);
-        let _ = writeln!(stream);
+        let text = serde_json::to_string_pretty(value).unwrap_or_default();
+        let _ = writeln!(std::io::stdout().lock(), "{}", printable_json(&text));
+    }
+
+    /// Prints one JSON object on one line.
+    pub fn json_line(&self, value: &impl serde::Serialize) {
+        let text = serde_json::to_string(value).unwrap_or_default();
+        let _ = writeln!(std::io::stdout().lock(), "{}", printable_json(&text));
     }
 
     /// Prints what a command tells of each profile as one JSON object: the report itself where it is of one profile.
@@ -145,9 +159,10 @@ impl Terminal {
                     .message
                     .strip_prefix("error: ")
                     .unwrap_or(&failure.message);
-                let _ = writeln!(stream, "\u{1b}[1;31merror\u{1b}[0m: {}", message.trim_end());
+                let message = printable(message.trim_end());
+                let _ = writeln!(stream, "\u{1b}[1;31merror\u{1b}[0m: {message}");
                 for hint in &failure.hints {
-                    let _ = writeln!(stream, "  \u{1b}[1;36mhelp\u{1b}[0m: {hint}");
+                    let _ = writeln!(stream, "  \u{1b}[1;36mhelp\u{1b}[0m: {}", printable(hint));
                 }
             }
         }
@@ -169,6 +184,7 @@ impl Terminal {
             return None;
         }
         let mut stream = AutoStream::new(std::io::stderr().lock(), self.color);
+        let question = printable(&question.to_string());
         let _ = write!(stream, "{question} [y/N] ").and_then(|()| stream.flush());
         drop(stream);
         let mut answer = String::new();
@@ -185,8 +201,23 @@ impl Terminal {
             }
             LogFormat::Text => {
                 let mut stream = AutoStream::new(std::io::stderr().lock(), self.color);
-                let _ = writeln!(stream, "{line}");
+                let _ = writeln!(stream, "{}", printable(&line.to_string()));
             }
         }
     }
+}
+
+/// JSON that says the same: outside its strings there is nothing to escape.
+fn printable_json(text: &str) -> String {
+    use std::fmt::Write as _;
+
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_unprintable(character) {
+            let _ = write!(shown, "\\u{:04x}", u32::from(character));
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
+use crate::diagnostic::inline;
 use crate::notion::setup::Surveyed;
 use crate::plan::schema_change::SchemaChange;
 use crate::report::{
@@ -141,13 +142,13 @@ pub(crate) fn conflicts(report: &ConflictsReport) -> String {
         report.conflicts.len()
     );
     for conflict in &report.conflicts {
-        let place = conflict.property.as_deref().unwrap_or("the record itself");
+        let place = inline(conflict.property.as_deref().unwrap_or("the record itself"));
         let _ = writeln!(
             out,
             "{}  {} {} {place} ({})\n  when both agreed: {}\n  postgres: {}\n  notion:   {}\n  {}",
             conflict.id,
             conflict.entity,
-            conflict.key,
+            inline(&conflict.key),
             conflict.status,
             conflict.base,
             conflict.postgres,
@@ -211,11 +212,11 @@ fn one_run(report: &ProfileReport) -> String {
     }
     for entity in &report.entities {
         for error in &entity.errors {
-            let record = error.key.as_deref().or(error.page_id.as_deref()).unwrap_or("?");
+            let record = inline(error.key.as_deref().or(error.page_id.as_deref()).unwrap_or("?"));
             let property = error
                 .property
                 .as_ref()
-                .map(|name| format!(" `{name}`"))
+                .map(|name| format!(" `{}`", inline(name)))
                 .unwrap_or_default();
             let _ = writeln!(
                 out,
@@ -314,7 +315,7 @@ fn operation(operation: &OperationReport) -> String {
     let mut out = format!(
         "  {sign} {} {}: {} ({})\n",
         operation.entity,
-        operation.key,
+        inline(&operation.key),
         operation.kind.replace('_', " "),
         operation.reason
     );
@@ -322,7 +323,7 @@ fn operation(operation: &OperationReport) -> String {
         let _ = writeln!(
             out,
             "      {}: {} -> {} ({})",
-            field.property,
+            inline(&field.property),
             brief(&field.from),
             brief(&field.to),
             field.reason

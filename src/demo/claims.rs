@@ -47,7 +47,7 @@ impl<'a> Narrator<'a> {
 
     fn tell(&self, text: &str) {
         if self.terminal.format() != Format::Json {
-            self.terminal.text(text);
+            self.terminal.exact(text);
         }
     }
 

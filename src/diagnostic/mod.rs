@@ -10,7 +10,9 @@ mod source;
 use std::sync::Arc;
 
 pub use code::{Code, Layer};
-pub use render::{Color, Finding, ValidateReport, github, json, sarif, text};
+pub use render::{
+    Color, Finding, ValidateReport, github, inline, is_unprintable, json, printable, sarif, text,
+};
 pub use source::{Position, SourceFile, Span};
 
 /// How much a finding weighs.

@@ -17,7 +17,7 @@ impl Completions {
     pub fn run(self, terminal: &Terminal) -> Result<Exit, Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "frames-sync", &mut script);
-        terminal.text(String::from_utf8_lossy(&script));
+        terminal.exact(String::from_utf8_lossy(&script));
         Ok(Exit::Done)
     }
 }

@@ -181,7 +181,7 @@ impl Generate {
     ) -> Result<Exit, Failure> {
         if self.stdout {
             for mapping in &written {
-                terminal.text(&mapping.text);
+                terminal.exact(&mapping.text);
             }
             return Ok(Exit::Done);
         }

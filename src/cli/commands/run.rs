@@ -56,10 +56,7 @@ pub(crate) fn on_cycle(terminal: &Terminal) -> OnCycle {
     Arc::new(move |report: &ProfileReport| {
         if terminal.format() == Format::Json {
             let line = RunReport::of(Command::Sync, vec![report.clone()]);
-            // A report is plain data with text keys: it always has a JSON form.
-            if let Ok(line) = serde_json::to_string(&line) {
-                terminal.data(line);
-            }
+            terminal.json_line(&line);
         }
         let milliseconds = (report.duration_seconds * 1000.0).round();
         let (profile, requests) = (&report.profile, report.notion.requests);

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use super::{brief, history::one_line};
+use crate::diagnostic::inline;
 use crate::report::{ExplainReport, ExplainedField, ExplainedSide};
 
 /// An explained record.
 pub(crate) fn explain(report: &ExplainReport) -> String {
-    let mut out = format!("{} {}", report.entity, report.key);
+    let mut out = format!("{} {}", report.entity, inline(&report.key));
     match &report.page_id {
         Some(page) => {
             let _ = writeln!(out, ", page {page} (profile {})", report.profile);
@@ -79,7 +80,11 @@ fn one_field(field: &ExplainedField) -> String {
         _ => "<->",
     };
     let column = field.column.as_deref().unwrap_or("text computed from the row");
-    let mut out = format!("  {column} {arrow} {} ({})\n", field.property, field.policy);
+    let mut out = format!(
+        "  {column} {arrow} {} ({})\n",
+        inline(&field.property),
+        field.policy
+    );
     out.push_str(&one_side("postgres", &field.postgres));
     out.push_str(&one_side("notion", &field.notion));
     if let (Some(action), Some(reason)) = (&field.action, &field.reason) {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::brief;
+use crate::diagnostic::inline;
 use crate::report::{HistoryEntry, HistoryReport};
 
 /// Entries of the audit log, by run.
@@ -14,7 +15,7 @@ pub(crate) fn history(report: &HistoryReport) -> String {
             let _ = writeln!(out, "run {}", entry.run_id);
             run = Some(&entry.run_id);
         }
-        let record = entry.key.as_deref().or(entry.page_id.as_deref()).unwrap_or("?");
+        let record = inline(entry.key.as_deref().or(entry.page_id.as_deref()).unwrap_or("?"));
         let _ = writeln!(out, "  {} {record} {}", entry.entity, one_line(entry));
     }
     if let Some(run) = &report.run {
@@ -33,7 +34,7 @@ pub(crate) fn history(report: &HistoryReport) -> String {
 /// One entry, without its record and run.
 pub(super) fn one_line(entry: &HistoryEntry) -> String {
     let place = match &entry.property {
-        Some(property) => format!("`{property}` in {}", entry.side),
+        Some(property) => format!("`{}` in {}", inline(property), entry.side),
         None if entry.side == "postgres" => "the row".to_owned(),
         None => "the page".to_owned(),
     };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{one_run, operation};
+use crate::diagnostic::inline;
 use crate::report::UndoReport;
 
 /// What would be put back, or what was.
@@ -47,7 +48,7 @@ fn refused(left: &crate::report::LeftReport) -> String {
     let mut out = format!(
         "  ! {} {}{property}: left, {}",
         left.entity,
-        left.key.as_deref().unwrap_or("?"),
+        inline(left.key.as_deref().unwrap_or("?")),
         left.message
     );
     if let Some(code) = left.code {

@@ -3,6 +3,7 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::super::{Diagnostic, Label, Severity};
+use super::{is_unprintable, printable};
 
 /// Whether text carries terminal colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub fn text(diagnostic: &Diagnostic, color: Color) -> String {
     };
     let mut group = Group::with_title(
         level
-            .primary_title(escape(&diagnostic.message))
+            .primary_title(printable(&diagnostic.message))
             .id(diagnostic.code.name()),
     );
     let labels = || std::iter::once(&diagnostic.primary).chain(&diagnostic.secondary);
@@ -61,13 +62,13 @@ pub fn text(diagnostic: &Diagnostic, color: Color) -> String {
             snippet = snippet.annotation(if mark.text.is_empty() {
                 annotation
             } else {
-                annotation.label(escape(&mark.text))
+                annotation.label(printable(&mark.text))
             });
         }
         group = group.element(snippet);
     }
     if let Some(help) = &diagnostic.help {
-        group = group.element(Level::HELP.message(escape(help)));
+        group = group.element(Level::HELP.message(printable(help)));
     }
     let renderer = match color {
         Color::Ansi => Renderer::styled(),
@@ -88,24 +89,4 @@ fn can_be_framed(label: &Label) -> bool {
     let to = text[end..].find('\n').map_or(text.len(), |index| end + index);
     text[from..to].lines().all(|line| line.len() <= LONGEST_LINE)
         && !text[from..to].chars().any(is_unprintable)
-}
-
-/// Whether a character could change what a terminal shows elsewhere: controls, and the marks that turn the direction
-/// of writing.
-fn is_unprintable(character: char) -> bool {
-    (character.is_control() && !matches!(character, '\n' | '\r' | '\t'))
-        || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-fn escape(text: &str) -> String {
-    text.chars()
-        .flat_map(|character| {
-            let escaped = is_unprintable(character);
-            escaped
-                .then(|| character.escape_unicode())
-                .into_iter()
-                .flatten()
-                .chain((!escaped).then_some(character))
-        })
-        .collect()
 }
