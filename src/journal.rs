@@ -181,6 +181,11 @@ pub enum Kept {
     Value(Value),
     /// A whole row by column, or a whole page by property id.
     Record(std::collections::BTreeMap<String, Value>),
+    /// Nothing any more: it was erased because somebody asked for it. That it was written stays on record.
+    Erased {
+        /// When, on the database's clock.
+        at: OffsetDateTime,
+    },
 }
 
 /// What an audit entry tells of.

@@ -24,8 +24,8 @@ pub use progress::{Nobody, Progress, Watcher};
 pub use rows::{Change, ColumnRejection, Row, RowChange, RowOutcome, RowTables, RowWrite, Rows, RowsError};
 pub use serving::{ConflictTally, Enrolment};
 pub use store::{
-    Approval, AuditFilter, Commit, CommitOutcome, Fence, LeaseGrant, Link, LinkTotals, Marks, Pin, Record,
-    RunRecord, Settle, Store, StoreError,
+    Approval, AuditFilter, Commit, CommitOutcome, Erased, Fence, LeaseGrant, Link, LinkTotals, Marks, Pin,
+    Record, RunRecord, Settle, Store, StoreError,
 };
 
 use std::time::Duration;

@@ -157,6 +157,17 @@ pub struct AuditFilter {
     pub limit: u32,
 }
 
+/// How much was erased of what the memory held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Entries of the audit log.
+    pub entries: u64,
+    /// Settled conflicts.
+    pub conflicts: u64,
+    /// Links of records that are gone, whose last agreed values were still kept.
+    pub baselines: u64,
+}
+
 /// One change of the memory.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {

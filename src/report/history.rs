@@ -1,6 +1,6 @@
 //! The audit log as people and programs are told of it.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use time::OffsetDateTime;
 
 use super::HistoryEntry;
@@ -45,6 +45,7 @@ fn kept(kept: Option<&Kept>, side: Side, name: impl Fn(&PropertyId) -> String) -
     match kept {
         None => Json::Null,
         Some(Kept::Value(value)) => value.to_json(),
+        Some(Kept::Erased { at }) => json!({ "erased_at": iso(*at) }),
         Some(Kept::Record(values)) => Json::Object(
             values
                 .iter()

@@ -79,7 +79,7 @@ impl Work<'_> {
                 Some(Kept::Record(kept)) => {
                     kept.get(property.as_str()).is_some_and(|kept| shows(value, kept))
                 }
-                None => false,
+                Some(Kept::Erased { .. }) | None => false,
             })
         }))
     }

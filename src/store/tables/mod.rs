@@ -3,6 +3,7 @@
 //! The adapter that implements [`crate::ports::Store`] over them is in `postgres`, for a row and its records share
 //! a commit.
 
+mod erase;
 mod lease;
 mod links;
 mod read;

@@ -81,7 +81,11 @@ impl StateTables {
         Ok(())
     }
 
-    async fn put_link(&self, connection: &mut PgConnection, link: &Link) -> Result<(), StateError> {
+    pub(super) async fn put_link(
+        &self,
+        connection: &mut PgConnection,
+        link: &Link,
+    ) -> Result<(), StateError> {
         let taken = || StateError::Taken {
             entity: link.entity.clone(),
         };
@@ -123,7 +127,7 @@ impl StateTables {
         }
     }
 
-    async fn put_conflict(
+    pub(super) async fn put_conflict(
         &self,
         connection: &mut PgConnection,
         conflict: &Conflict,

@@ -72,7 +72,7 @@ impl Schedule {
             match &entry.old {
                 Some(Kept::Value(value)) => keep(value),
                 Some(Kept::Record(values)) => values.values().for_each(&mut keep),
-                None => {}
+                Some(Kept::Erased { .. }) | None => {}
             }
         }
         for conflict in &accounts.conflicts {

@@ -4,6 +4,8 @@ mod database;
 mod records;
 mod workspace;
 
+use std::path::Path;
+
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -11,7 +13,7 @@ use serde::Serialize;
 use crate::cli::context::{self, Selection};
 use crate::cli::remembered::Remembered;
 use crate::cli::{Exit, Failure, Format, Global, Terminal};
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Severity, printable};
 use crate::mapping::Mapping;
 use crate::project::{Origin, Profile, Project, Secrets};
 use crate::report::VERSION;
@@ -20,7 +22,11 @@ use crate::report::VERSION;
 ///
 /// Nothing is written on either side.
 #[derive(Debug, Args)]
-pub struct Doctor {}
+pub struct Doctor {
+    /// Count warnings as failures: a role that may do more than syncing needs, a file of secrets that others may read.
+    #[arg(long)]
+    pub strict: bool,
+}
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -118,7 +124,7 @@ impl Doctor {
         } else {
             print(&report.profiles, terminal);
         }
-        Ok(exit(&report.profiles))
+        Ok(exit(&report.profiles, self.strict))
     }
 }
 
@@ -156,7 +162,13 @@ fn files(project: &Project) -> Vec<Check> {
         .names()
         .filter(|name| project.environment.origin(name) == Some(Origin::DotEnv))
         .collect();
-    checks.push(if names.is_empty() {
+    checks.push(if let Some(mode) = others_may_read(&project.root.join(".env")) {
+        Check::warn(
+            ".env",
+            format!("others on this machine may read it (mode {mode:o})"),
+        )
+        .help("it holds secrets: `chmod 600 .env`")
+    } else if names.is_empty() {
         let has_file = project.root.join(".env").is_file();
         let message = if has_file {
             "gives no variable that the environment does not"
@@ -168,6 +180,21 @@ fn files(project: &Project) -> Vec<Check> {
         Check::ok(".env", format!("gives {}", crate::diagnostic::list(names)))
     });
     checks
+}
+
+/// The mode of a file that its group or everybody may read or write.
+#[cfg(unix)]
+fn others_may_read(file: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let mode = file.metadata().ok()?.permissions().mode() & 0o777;
+    (mode & 0o066 != 0).then_some(mode)
+}
+
+/// Elsewhere a mode tells nothing.
+#[cfg(not(unix))]
+fn others_may_read(_: &Path) -> Option<u32> {
+    None
 }
 
 /// A check that is as good as the findings about something.
@@ -204,7 +231,7 @@ fn mappings(project: &Project, profile: &Profile, checks: &mut Vec<Check>) -> Ve
 
 fn print(profiles: &[Examined], terminal: &Terminal) {
     for examined in profiles {
-        terminal.data(format_args!("profile {}", examined.profile));
+        terminal.data(format_args!("profile {}", printable(&examined.profile)));
         let width = examined
             .checks
             .iter()
@@ -219,9 +246,11 @@ fn print(profiles: &[Examined], terminal: &Terminal) {
             };
             terminal.data(format_args!(
                 "  {status}  {:width$}  {}",
-                check.name, check.message
+                check.name,
+                printable(&check.message)
             ));
             for line in check.help.iter().flat_map(|help| help.lines()) {
+                let line = printable(line);
                 terminal.data(format_args!("        {:width$}  \u{1b}[36m{line}\u{1b}[0m", ""));
             }
         }
@@ -229,11 +258,11 @@ fn print(profiles: &[Examined], terminal: &Terminal) {
 }
 
 /// The world failed only where nothing but the world is to blame.
-fn exit(profiles: &[Examined]) -> Exit {
+fn exit(profiles: &[Examined], is_strict: bool) -> Exit {
     let mut failed = profiles
         .iter()
         .flat_map(|examined| &examined.checks)
-        .filter(|check| check.status == Status::Fail)
+        .filter(|check| check.status == Status::Fail || (is_strict && check.status == Status::Warn))
         .peekable();
     if failed.peek().is_none() {
         Exit::Done
