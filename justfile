@@ -32,14 +32,16 @@ doc:
 bench *arguments:
     cargo bench --no-default-features {{ arguments }}
 
-# Random changes of every sample, CASES of them.
+# Random changes of every corpus, CASES of them for each target.
 fuzz CASES="200000":
-    FRAMES_SYNC_FUZZ_CASES={{ CASES }} cargo test --test it validate::fuzz
+    FRAMES_SYNC_FUZZ_CASES={{ CASES }} cargo test --test it fuzz::
 
-# Coverage-guided fuzzing of the mapping loader; needs nightly and cargo-fuzz.
-fuzz-guided TARGET="mapping":
-    mkdir -p fuzz/corpus/{{ TARGET }}
-    cargo +nightly fuzz run {{ TARGET }} fuzz/corpus/{{ TARGET }} tests/cases/mapping/invalid tests/cases/mapping/valid
+# Coverage-guided fuzzing of one target for so many seconds; needs nightly and cargo-fuzz. What it finds on the way stays in
+# target/fuzz-corpus; the corpus that is checked in is only read.
+fuzz-guided TARGET="mapping" SECONDS="240":
+    mkdir -p target/fuzz-corpus/{{ TARGET }}
+    cargo +nightly fuzz run {{ TARGET }} target/fuzz-corpus/{{ TARGET }} fuzz/corpus/{{ TARGET }} -- \
+        -max_total_time={{ SECONDS }} -timeout=10 -rss_limit_mb=2048 -max_len=16384
 
 # The same schedules on simulated and on real PostgreSQL; needs one installed (no server running).
 conformance SEEDS="0..300":

@@ -1,6 +1,5 @@
 //! `validate`: what it says about files, right and wrong, and how.
 
-mod fuzz;
 mod hostile;
 mod output;
 pub(crate) mod projects;
