@@ -83,6 +83,18 @@ async fn a_forged_delivery_is_refused_and_counted() {
         flipped[at] ^= 1;
         refuse(Some(&good), flipped, &format!("byte {at} flipped")).await;
     }
+    for at in 0..good.len() {
+        let mut flipped = good.clone().into_bytes();
+        // The lowest bit: what comes out can stand in a header.
+        flipped[at] ^= 1;
+        let flipped = String::from_utf8(flipped).expect("ASCII");
+        refuse(
+            Some(&flipped),
+            body.clone(),
+            &format!("byte {at} of the signature flipped"),
+        )
+        .await;
+    }
     let (upper, with_newline) = (good.to_ascii_uppercase(), format!("{good} "));
     for (signature, what) in [
         (None, "missing"),

@@ -245,7 +245,7 @@ impl World {
     }
 
     /// Whether all connections share one backend, on which none can wait for another's lock.
-    pub(super) fn has_one_backend(&self) -> bool {
+    pub(crate) fn has_one_backend(&self) -> bool {
         self.database.engine() == frames_sync::cluster::Engine::Embedded
     }
 
