@@ -32,6 +32,7 @@ pub struct Table {
     log: Option<Log>,
     columns: Vec<String>,
     answered: Option<Vec<String>>,
+    updated_at: Option<String>,
     rows: BTreeMap<RecordKey, Columns>,
     next: i64,
 }
@@ -47,6 +48,7 @@ impl Table {
             log: None,
             columns: Vec::new(),
             answered: None,
+            updated_at: None,
             rows: BTreeMap::new(),
             next: 1,
         }
@@ -63,6 +65,13 @@ impl Table {
     #[must_use]
     pub fn answers(mut self, names: &[String]) -> Self {
         self.answered = Some(names.to_vec());
+        self
+    }
+
+    /// The same, with this column for the application to write the time of each change into.
+    #[must_use]
+    pub fn updated_at(mut self, column: &str) -> Self {
+        self.updated_at = Some(column.to_owned());
         self
     }
 
@@ -145,6 +154,12 @@ impl Table {
             columns: changed,
         });
         self.next += 1;
+    }
+
+    /// Whether the application changed the row at or after an instant, as its own column says.
+    fn is_since(&self, columns: &Columns, since: OffsetDateTime) -> bool {
+        let at = self.updated_at.as_ref().and_then(|column| columns.get(column));
+        matches!(at, Some(Value::Instant(at)) if at.as_nanosecond() >= since.unix_timestamp_nanos())
     }
 
     fn holds(&self, key: &RecordKey, expect: &[RowChange]) -> bool {
@@ -323,12 +338,23 @@ impl Rows for Tables {
     fn updated_since<'a>(
         &'a self,
         entity: &'a str,
-        _since: OffsetDateTime,
+        since: OffsetDateTime,
         after: Option<&'a RecordKey>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
-        // A hint may name more rows than changed: all of them.
-        self.scan(entity, after, limit)
+        Box::pin(async move {
+            self.reading(entity, |table| {
+                let rows = table.rows.iter();
+                rows.filter(|(key, columns)| {
+                    after.is_none_or(|after| *key > after)
+                        && (table.scope)(columns)
+                        && table.is_since(columns, since)
+                })
+                .take(limit)
+                .map(|(key, columns)| table.seen(key, columns))
+                .collect()
+            })
+        })
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) fn answered(setting: &Setting) -> Vec<String> {
     let mut columns = MAPPED.to_vec();
     if setting.on_page_trash == OnPageTrash::HardDelete {
         columns.extend(["org", "secret", "updated_at"]);
+    } else if setting.is_stamped() {
+        columns.push("updated_at");
     }
     columns.retain(|column| setting.relations || *column != RELATION);
     columns.into_iter().map(str::to_owned).collect()
@@ -72,6 +74,9 @@ pub(crate) fn tables(setting: &Setting, clock: Arc<dyn Clock>) -> Tables {
                 column: None,
             })
         });
+    }
+    if setting.is_stamped() {
+        table = table.updated_at("updated_at");
     }
     if setting.triggers {
         table = table.logged(clock);
@@ -399,10 +404,11 @@ impl Rows for Session {
         after: Option<&'a RecordKey>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
-        self.world
-            .postgres
-            .rows()
-            .updated_since(entity, since, after, limit)
+        Box::pin(async move {
+            self.rows(entity).await?;
+            let rows = self.world.postgres.rows();
+            rows.updated_since(entity, since, after, limit).await
+        })
     }
 }
 

@@ -107,6 +107,17 @@ impl Schedule {
         jiff::Timestamp::from_second(seconds).map_or(Value::Null, Value::Instant)
     }
 
+    /// Sets a column that is no field with a value of its own.
+    fn set_column(&self, key: &RecordKey, column: &str, value: Value) -> bool {
+        let Some(mut row) = self.world.postgres.row(TEAMS, key) else {
+            return false;
+        };
+        row.insert(column.to_owned(), value);
+        row.insert("updated_at".to_owned(), self.stamped());
+        self.world.postgres.put(TEAMS, row);
+        true
+    }
+
     fn set_row(&self, key: &RecordKey, field: &str, value: Value) -> bool {
         let postgres = &self.world.postgres;
         let Some(mut row) = postgres.row(TEAMS, key) else {
@@ -255,7 +266,7 @@ impl Schedule {
             Op::RowRelate { record, target } => {
                 let key = self.key(record);
                 let value = Value::text(format!("q{target}"));
-                let done = self.world.postgres.set(TEAMS, &key, RELATION, value);
+                let done = self.set_column(&key, RELATION, value);
                 let mut state = self.world.lock();
                 if done && !state.page_related.contains(&key.to_string()) {
                     state.related.insert(key.to_string());
@@ -296,7 +307,7 @@ impl Schedule {
         let moves = held.is_some_and(|row| row.get("org") != Some(&Value::text(org)));
         if moves {
             self.touch(&key);
-            self.world.postgres.set(TEAMS, &key, "org", Value::text(org));
+            self.set_column(&key, "org", Value::text(org));
         }
         moves
     }

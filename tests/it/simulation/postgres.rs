@@ -7,7 +7,7 @@ use frames_sync::journal::{AuditEntry, Conflict};
 use frames_sync::ports::{Clock, Link, Rows, Store};
 use frames_sync::simulator::table::{Columns, Tables};
 use frames_sync::store::MemoryStore;
-use frames_sync::value::{RecordKey, Value};
+use frames_sync::value::RecordKey;
 
 /// A database with the tables of a profile and the engine's memory.
 pub(crate) trait Postgres: Send + Sync {
@@ -17,9 +17,6 @@ pub(crate) trait Postgres: Send + Sync {
 
     /// Inserts or replaces a row, as the application would.
     fn put(&self, entity: &str, columns: Columns);
-
-    /// Sets one column of a row, as the application would; answers whether the row is there.
-    fn set(&self, entity: &str, key: &RecordKey, column: &str, value: Value) -> bool;
 
     /// Deletes a row, as the application would; answers whether it was there.
     fn delete(&self, entity: &str, key: &RecordKey) -> bool;
@@ -73,10 +70,6 @@ impl Postgres for Simulated {
 
     fn put(&self, entity: &str, columns: Columns) {
         self.tables.put(entity, columns);
-    }
-
-    fn set(&self, entity: &str, key: &RecordKey, column: &str, value: Value) -> bool {
-        self.tables.set(entity, key, column, value)
     }
 
     fn delete(&self, entity: &str, key: &RecordKey) -> bool {

@@ -206,6 +206,10 @@ fn entity(name: &str, fields: Vec<EntityField>, setting: &Setting) -> Arc<Entity
         guards,
         capture: if setting.triggers && name == TEAMS {
             Capture::Triggers
+        } else if setting.is_stamped() && name == TEAMS {
+            Capture::UpdatedAt {
+                column: "updated_at".to_owned(),
+            }
         } else {
             Capture::Scan
         },

@@ -205,7 +205,7 @@ impl Real {
                 key: vec!["id".to_owned()],
                 columns,
                 scope,
-                updated_at: None,
+                updated_at: (setting.is_stamped() && name == TEAMS).then(|| "updated_at".to_owned()),
             };
             (name.to_owned(), table)
         };
@@ -322,13 +322,6 @@ impl Postgres for Real {
         );
         self.server
             .texts(&sql, &[&Json::Object(written(&columns)).to_string()]);
-    }
-
-    fn set(&self, entity: &str, key: &RecordKey, column: &str, value: Value) -> bool {
-        self.tell_the_time();
-        let sql = format!("update public.{entity} set {column} = $1 where id = $2 returning id");
-        let text = super::world::text(&value);
-        !self.server.texts(&sql, &[&text, &key.0[0]]).is_empty()
     }
 
     fn delete(&self, entity: &str, key: &RecordKey) -> bool {

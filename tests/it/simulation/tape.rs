@@ -88,6 +88,9 @@ pub(crate) struct Setting {
     pub(crate) latency: u32,
     /// Somebody renames and reverts to values that stood there before.
     pub(crate) reverts: bool,
+    /// Without notes: the application says in a column when it changed a row, and that is how changes are noticed.
+    #[serde(default)]
+    pub(crate) stamped: bool,
 }
 
 /// What a person or the application does.
@@ -277,6 +280,11 @@ impl Tape {
 }
 
 impl Setting {
+    /// Whether changed rows are looked for by the column that says when.
+    pub(crate) fn is_stamped(&self) -> bool {
+        self.stamped && !self.triggers
+    }
+
     /// Two records, so that neither side is ever empty, and nothing out of the ordinary.
     pub(crate) fn plain() -> Self {
         Self {
@@ -300,6 +308,7 @@ impl Setting {
             index_lag: 0,
             latency: 300,
             reverts: false,
+            stamped: false,
         }
     }
 
@@ -348,6 +357,7 @@ impl Setting {
             index_lag: draw.pick(&[0, 20, 120]),
             latency: draw.pick(&[300, 1_000, 4_000]),
             reverts: draw.chance(10),
+            stamped: draw.chance(30),
         }
     }
 }
