@@ -3,6 +3,7 @@
 mod cli_live;
 mod codec;
 mod demo;
+mod deploy;
 mod engine;
 mod fresh;
 mod golden;
@@ -17,6 +18,7 @@ mod run;
 mod server;
 mod simulation;
 mod simulator;
+mod soak;
 mod support;
 mod sync;
 mod tidy;
