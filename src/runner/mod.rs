@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use time::OffsetDateTime;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
+use crate::plan::ShortPlan;
 use crate::report::ProfileReport;
 use crate::value::{PageId, RecordKey};
 
@@ -68,6 +69,8 @@ pub struct ProfileState {
     pub next_run_at: Option<OffsetDateTime>,
     /// The report of the last cycle.
     pub last_report: Option<ProfileReport>,
+    /// What a guard kept that cycle from doing.
+    pub stopped: Option<ShortPlan>,
     /// Cycles that ended, however.
     pub runs: u64,
     /// Cycles that ended with the outcome `failed`.

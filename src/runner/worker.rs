@@ -13,6 +13,7 @@ use super::rest::{Failures, jittered};
 use super::stop::Stopping;
 use super::{Handle, Hint};
 use crate::engine::{Engine, EngineError, Request, Run};
+use crate::plan::ShortPlan;
 use crate::ports::BoxFuture;
 use crate::project::Schedule;
 use crate::report::{Command, ErrorCode, Failure, Outcome, ProfileReport};
@@ -28,6 +29,9 @@ const SOONEST: Duration = Duration::from_secs(3);
 
 /// Records taken up again at once.
 const AT_ONCE: usize = 100;
+
+/// Operations of a plan that a guard stopped which are kept, to be shown to whoever may approve it.
+const SHOWN: usize = 50;
 
 /// The longest that a schedule is slept on before the clocks are compared again.
 const DOZE: Duration = Duration::from_hours(1);
@@ -457,12 +461,18 @@ impl Worker {
         if run.report.outcome == Outcome::Failed {
             let failure = run.report.failure.clone();
             self.failed(failure, run.refused).await;
-            self.tell(run.report, true);
+            self.tell(run.report, None, true);
             return false;
         }
         self.failures.forget();
         self.look_again(&run.report).await;
-        self.tell(run.report, true);
+        let entities = run.report.entities.iter();
+        let refused: Vec<&str> = entities
+            .filter(|entity| !entity.refusals.is_empty())
+            .map(|entity| entity.entity.as_str())
+            .collect();
+        let stopped = (!refused.is_empty()).then(|| run.plan.shortened(&refused, SHOWN));
+        self.tell(run.report, stopped, true);
         true
     }
 
@@ -479,7 +489,7 @@ impl Worker {
             ..ProfileReport::default()
         };
         self.failed(Some(unopened.failure), unopened.refused).await;
-        self.tell(report, false);
+        self.tell(report, None, false);
     }
 
     /// Rests, and opens everything again afterwards. A refused profile rests until its settings change.
@@ -526,7 +536,7 @@ impl Worker {
     }
 
     /// Tells a report to whoever listens, and adds it to what is known.
-    fn tell(&self, report: ProfileReport, held: bool) {
+    fn tell(&self, report: ProfileReport, stopped: Option<ShortPlan>, held: bool) {
         (self.on_cycle)(&report);
         let at = self.opened.as_ref().map(|opened| opened.engine().clock.now());
         self.handle.update(&self.profile, |state| {
@@ -541,6 +551,7 @@ impl Worker {
                 *state.errors.entry(error.code.code().to_owned()).or_default() += 1;
             }
             state.totals.add(&report);
+            state.stopped = stopped;
             state.last_report = Some(report);
         });
     }
