@@ -11,9 +11,8 @@ use tokio::time::Instant;
 use super::pending::Pending;
 use super::rest::{Failures, jittered};
 use super::stop::Stopping;
-use super::{Handle, Hint};
+use super::{Handle, Hint, Stopped};
 use crate::engine::{Engine, EngineError, Request, Run};
-use crate::plan::ShortPlan;
 use crate::ports::BoxFuture;
 use crate::project::Schedule;
 use crate::report::{Command, ErrorCode, Failure, Outcome, ProfileReport};
@@ -362,7 +361,7 @@ impl Worker {
         let taken = self.pending.taken_by_whole_cycle();
         let request = Request::all(Command::Sync);
         let run = opened.engine().run_attended(&request, &self.stopping).await;
-        if self.ended(run).await {
+        if self.ended(run, true).await {
             self.is_fresh = false;
             self.started = Some(began);
             if let Some(opened) = &self.opened {
@@ -429,7 +428,7 @@ impl Worker {
         for request in requests {
             let Some(opened) = &self.opened else { return };
             let run = opened.engine().run_attended(&request, &self.stopping).await;
-            if !self.ended(run).await {
+            if !self.ended(run, false).await {
                 // All of it again: what was done needs a comparison and nothing else.
                 self.pending.put_back(taken);
                 return;
@@ -438,7 +437,7 @@ impl Worker {
     }
 
     /// Notes how a cycle ended; answers whether its work is done.
-    async fn ended(&mut self, run: Run) -> bool {
+    async fn ended(&mut self, run: Run, is_whole: bool) -> bool {
         let code = run.report.failure.as_ref().map(|failure| failure.code);
         match code {
             Some(ErrorCode::Interrupted) => return false,
@@ -461,19 +460,32 @@ impl Worker {
         if run.report.outcome == Outcome::Failed {
             let failure = run.report.failure.clone();
             self.failed(failure, run.refused).await;
-            self.tell(run.report, None, true);
+            self.tell(run.report, true);
             return false;
         }
         self.failures.forget();
         self.look_again(&run.report).await;
-        let entities = run.report.entities.iter();
-        let refused: Vec<&str> = entities
-            .filter(|entity| !entity.refusals.is_empty())
-            .map(|entity| entity.entity.as_str())
-            .collect();
-        let stopped = (!refused.is_empty()).then(|| run.plan.shortened(&refused, SHOWN));
-        self.tell(run.report, stopped, true);
+        self.stopped(&run, is_whole);
+        self.tell(run.report, true);
         true
+    }
+
+    /// Notes what a guard stopped; only a look at everything shows that nothing is stopped any more.
+    fn stopped(&self, run: &Run, is_whole: bool) {
+        let entities = || {
+            run.report
+                .entities
+                .iter()
+                .filter(|entity| !entity.refusals.is_empty())
+        };
+        let names: Vec<&str> = entities().map(|entity| entity.entity.as_str()).collect();
+        let stopped = (!names.is_empty()).then(|| Stopped {
+            plan: run.plan.shortened(&names, SHOWN),
+            refusals: entities().flat_map(|entity| entity.refusals.clone()).collect(),
+        });
+        if is_whole || stopped.is_some() {
+            self.handle.update(&self.profile, |state| state.stopped = stopped);
+        }
     }
 
     async fn unopened(&mut self, unopened: Unopened) {
@@ -489,7 +501,7 @@ impl Worker {
             ..ProfileReport::default()
         };
         self.failed(Some(unopened.failure), unopened.refused).await;
-        self.tell(report, None, false);
+        self.tell(report, false);
     }
 
     /// Rests, and opens everything again afterwards. A refused profile rests until its settings change.
@@ -536,7 +548,7 @@ impl Worker {
     }
 
     /// Tells a report to whoever listens, and adds it to what is known.
-    fn tell(&self, report: ProfileReport, stopped: Option<ShortPlan>, held: bool) {
+    fn tell(&self, report: ProfileReport, held: bool) {
         (self.on_cycle)(&report);
         let at = self.opened.as_ref().map(|opened| opened.engine().clock.now());
         self.handle.update(&self.profile, |state| {
@@ -551,7 +563,6 @@ impl Worker {
                 *state.errors.entry(error.code.code().to_owned()).or_default() += 1;
             }
             state.totals.add(&report);
-            state.stopped = stopped;
             state.last_report = Some(report);
         });
     }

@@ -52,7 +52,7 @@ try {
   assert.equal(await small.getByRole("button").count(), 1, "but for the log-out");
   await fits(small, "the overview");
   await small.getByRole("link", { name: "calpoly" }).first().click();
-  await small.getByText("Latest changes").waitFor();
+  await small.getByRole("heading", { name: "Latest changes" }).waitFor();
   await fits(small, "a profile's page");
   assert.deepEqual(errors, []);
 } finally {

@@ -23,10 +23,9 @@ use uuid::Uuid;
 
 use super::auth::{Role, Session};
 use super::{App, MemoryError, Notice, Problem, Shared, api};
-use crate::plan::ShortPlan;
 use crate::reconcile::Side;
 use crate::report::ErrorCode;
-use crate::runner::{Hint, ProfileState};
+use crate::runner::{Hint, Stopped};
 
 /// Conflicts shown on one page; the rest come up as these are settled.
 const MOST_CONFLICTS: usize = 50;
@@ -329,24 +328,22 @@ async fn choose(
     Ok(Redirect::to(&format!("/profiles/{name}?done={done}")))
 }
 
-/// The plan that a guard stopped, which this instance met last.
-fn stopped_plan(app: &App, name: &str, hash: &str) -> Result<(ProfileState, ShortPlan), Problem> {
+/// What a guard stopped, as this instance met it last.
+fn stopped_plan(app: &App, name: &str, hash: &str) -> Result<Stopped, Problem> {
     app.memory(name)?;
     let state = app
         .handle
         .states()
         .into_iter()
         .find(|state| state.profile == name);
-    let found = state.and_then(|mut state| Some((state.stopped.take()?, state)));
-    let found = found.filter(|(plan, _)| plan.hash == hash);
-    let (plan, state) = found.ok_or_else(|| {
+    let found = state.and_then(|state| state.stopped);
+    found.filter(|stopped| stopped.plan.hash == hash).ok_or_else(|| {
         Problem::new(
             StatusCode::NOT_FOUND,
             "unknown_plan",
             "this is not the plan that stands now, or another instance found it; ask for a sync, and look again",
         )
-    })?;
-    Ok((state, plan))
+    })
 }
 
 fn approval(
@@ -356,14 +353,10 @@ fn approval(
     hash: &str,
     is_wrong: bool,
 ) -> Result<Response, Failed> {
-    let (state, plan) = stopped_plan(app, name, hash)?;
-    let refusals = state
-        .last_report
-        .as_ref()
-        .map(shown::refusals)
-        .unwrap_or_default();
+    let stopped = stopped_plan(app, name, hash)?;
+    let refusals: Vec<Json> = stopped.refusals.iter().map(shown::refusal).collect();
     let context = json!({
-        "profile": name, "plan": shown::plan(&plan), "refusals": refusals, "is_wrong": is_wrong,
+        "profile": name, "plan": shown::plan(&stopped.plan), "refusals": refusals, "is_wrong": is_wrong,
     });
     Ok(page(app, session, "approve.html", context))
 }

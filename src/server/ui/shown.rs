@@ -7,7 +7,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::plan::{OperationKind, ShortPlan};
 use crate::ports::RunRecord;
 use crate::report::{
-    ConflictReport, EntityStatus, ErrorCode, HistoryEntry, Outcome, ProfileReport, StatusReport,
+    ConflictReport, EntityStatus, ErrorCode, HistoryEntry, Outcome, ProfileReport, Refusal, StatusReport,
 };
 use crate::runner::ProfileState;
 use crate::server::{MemoryError, Troubled, has_failed};
@@ -39,7 +39,12 @@ pub(super) fn card(
         (Some((report, _)), _) => Some(report),
         (None, _) => stored,
     };
-    let stops = report.as_ref().map(stops).unwrap_or_default();
+    let mut stops = report.as_ref().map(stops).unwrap_or_default();
+    // A look at a single record since then says nothing of what was stopped.
+    let stopped = state.and_then(|state| state.stopped.as_ref());
+    if let Some(stopped) = stopped.filter(|_| !stops.iter().any(|stop| stop["approve"].is_string())) {
+        stops.extend(stopped.refusals.iter().map(refusal));
+    }
     let (entities, problem) = match &status {
         Ok(status) => (
             status
@@ -109,19 +114,16 @@ fn stops(report: &ProfileReport) -> Vec<Json> {
             "message": failure.message, "next": failure.code.explanation(), "approve": null,
         })
     });
-    failure.chain(refusals(report)).collect()
+    let refusals = report.entities.iter().flat_map(|entity| &entity.refusals);
+    failure.chain(refusals.map(refusal)).collect()
 }
 
 /// What a guard said no to.
-pub(super) fn refusals(report: &ProfileReport) -> Vec<Json> {
-    let refusals = report.entities.iter().flat_map(|entity| &entity.refusals);
-    let told = refusals.map(|refusal| {
-        json!({
-            "is_failure": false, "entity": refusal.entity, "code": refusal.code.code(), "message": refusal.message,
-            "next": refusal.code.explanation(), "approve": refusal.approve,
-        })
-    });
-    told.collect()
+pub(super) fn refusal(refusal: &Refusal) -> Json {
+    json!({
+        "is_failure": false, "entity": refusal.entity, "code": refusal.code.code(), "message": refusal.message,
+        "next": refusal.code.explanation(), "approve": refusal.approve,
+    })
 }
 
 /// A plan for whoever may let it run.
@@ -365,7 +367,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::report::{EntityReport, Failure, Refusal};
+    use crate::report::{EntityReport, Failure};
 
     #[test]
     fn values_are_read_by_people_and_never_endless() {

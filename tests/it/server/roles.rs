@@ -136,6 +136,21 @@ async fn a_stopped_plan_is_approved_with_the_token_entered_anew() {
     let (viewer, operator) = (served.log_in_with(VIEWER).await, served.log_in().await);
     let path = stopped(&world, &served, &operator).await;
 
+    // A look at a single record since then hides nothing.
+    world.sql("update teams set note = 'new' where id = 't1'").await;
+    let one = "/api/v1/profiles/cal/entities/teams/records/t1/sync";
+    served.post(one, &serde_json::json!({})).await;
+    served
+        .until("the record is looked at", async || {
+            let page = world.page("Teams", "Name", "Team 1");
+            let note = world
+                .simulator
+                .workspace(|workspace| workspace.value(page, "Note"));
+            note.unwrap_or_default()[0]["plain_text"] == "new"
+        })
+        .await;
+    assert!(served.page("/profiles/cal", &operator).await.body.contains(&path));
+
     // Both see what it would do; one of them may let it.
     for (cookie, may) in [(&viewer, false), (&operator, true)] {
         let page = served.page(&path, cookie).await;

@@ -371,7 +371,7 @@ impl Soak {
                     university.postgres.is_down.store(false, Ordering::Relaxed);
                 }
             }
-            if steps % 2 == 0 && passed <= until {
+            if steps.is_multiple_of(2) && passed <= until {
                 outcome.hours.push(self.hour(steps / 2).await);
             }
         }
