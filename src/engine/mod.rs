@@ -66,6 +66,8 @@ pub struct Tuning {
     pub lease: Duration,
     /// The longest time between two complete listings of pages.
     pub full_scan_every: Duration,
+    /// How long audit entries, runs and closed conflicts are kept.
+    pub audit_retention: Duration,
     /// Records worked on at once.
     pub concurrency: usize,
 }
@@ -81,6 +83,7 @@ impl Default for Tuning {
             request_timeout: Duration::from_secs(60),
             lease: Duration::from_secs(180),
             full_scan_every: Duration::from_mins(15),
+            audit_retention: Duration::from_hours(30 * 24),
             concurrency: 16,
         }
     }

@@ -364,6 +364,11 @@ impl Work<'_> {
                 records.extend(self.marked(captured));
             }
         }
+        if is_whole && !records.is_empty() {
+            records.push(Record::Forgotten(
+                self.engine.clock.now() - self.engine.tuning.audit_retention,
+            ));
+        }
         if !records.is_empty() {
             self.commit(records).await?;
         }

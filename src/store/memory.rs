@@ -20,6 +20,9 @@ use crate::value::{PageId, RecordKey};
 /// Source: sync semantics, 5.0 R3: our own request may land that late.
 const KEEP_INTENTS: Duration = Duration::from_hours(24);
 
+/// How long they stand in the store: an hour longer, as in the real one.
+const FORGET_INTENTS: Duration = Duration::from_hours(25);
+
 /// A store in memory, together with the tables whose rows its commits write.
 pub struct MemoryStore {
     tables: Arc<dyn RowTables>,
@@ -126,12 +129,19 @@ impl State {
                 Undo::Marks(entity, before)
             }
             Record::Acknowledged(entity, notes) => Undo::Acknowledged(entity, notes),
-            Record::Run(run) => Undo::Run(run.id, self.runs.insert(run.id, run)),
+            Record::Run(run) => {
+                // As the real store does; nobody asks for them any more, so that this needs no taking back.
+                self.intents.retain(|_, intent| {
+                    intent.status == IntentStatus::Pending || run.started_at - intent.sent_at < FORGET_INTENTS
+                });
+                Undo::Run(run.id, self.runs.insert(run.id, run))
+            }
             Record::Pin(pin) => Undo::Pin(pin.name.clone(), self.pins.insert(pin.name.clone(), pin)),
             Record::Approval(approval) => {
                 self.approvals.push(approval);
                 Undo::Approval
             }
+            Record::Forgotten(before) => Undo::Forgotten(before),
         };
         undo.push(done);
         Ok(())
@@ -159,9 +169,18 @@ impl State {
                 Undo::Approval => {
                     self.approvals.pop();
                 }
-                Undo::Acknowledged(..) => {}
+                Undo::Acknowledged(..) | Undo::Forgotten(_) => {}
             }
         }
+    }
+
+    fn forget(&mut self, before: OffsetDateTime, now: OffsetDateTime) {
+        self.audit.retain(|entry| entry.at >= before);
+        self.runs.retain(|_, run| run.started_at >= before);
+        self.conflicts.retain(|_, conflict| {
+            is_open(conflict) || conflict.closed_at.unwrap_or(conflict.opened_at) >= before
+        });
+        self.approvals.retain(|approval| approval.expires_at > now);
     }
 
     fn put_link(&mut self, mut link: Link) -> Result<Option<Link>, StoreError> {
@@ -200,6 +219,8 @@ enum Undo {
     Approval,
     /// Notes of an entity's change log, which go once everything else is stored.
     Acknowledged(String, Vec<i64>),
+    /// What is from before an instant, which goes then too.
+    Forgotten(OffsetDateTime),
 }
 
 impl Store for MemoryStore {
@@ -294,8 +315,10 @@ impl Store for MemoryStore {
                 }
             };
             for done in undo {
-                if let Undo::Acknowledged(entity, notes) = done {
-                    self.tables.acknowledge(&entity, &notes);
+                match done {
+                    Undo::Acknowledged(entity, notes) => self.tables.acknowledge(&entity, &notes),
+                    Undo::Forgotten(before) => state.forget(before, now),
+                    _ => {}
                 }
             }
             Ok(CommitOutcome::Committed(row))
