@@ -23,6 +23,10 @@ const KEEP_INTENTS: Duration = Duration::from_hours(24);
 /// How long they stand in the store: an hour longer, as in the real one.
 const FORGET_INTENTS: Duration = Duration::from_hours(25);
 
+/// What a [`MemoryStore`] held at an instant.
+#[derive(Clone)]
+pub struct MemoryBackup(State);
+
 /// A store in memory, together with the tables whose rows its commits write.
 pub struct MemoryStore {
     tables: Arc<dyn RowTables>,
@@ -30,7 +34,7 @@ pub struct MemoryStore {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     holder: Option<(String, OffsetDateTime)>,
     epoch: i64,
@@ -57,6 +61,16 @@ impl MemoryStore {
     /// Every link, by id.
     pub fn links(&self) -> Vec<Link> {
         self.lock().links.values().cloned().collect()
+    }
+
+    /// Everything as it is now.
+    pub fn backup(&self) -> MemoryBackup {
+        MemoryBackup(self.lock().clone())
+    }
+
+    /// Puts back what a backup holds, as a restore of the database to an earlier instant does.
+    pub fn restore(&self, backup: &MemoryBackup) {
+        *self.lock() = backup.0.clone();
     }
 
     /// The whole audit log, oldest first.
