@@ -257,8 +257,16 @@ impl Session {
         if !self.world.is(Mutant::NoScope) || table_of(entity) != TEAMS {
             return None;
         }
-        self.world.postgres.set(TEAMS, key, "org", own);
+        self.hand_over(key, own);
         Some((key.clone(), org))
+    }
+
+    /// Puts a row into a tenant's scope, for the planted bug alone.
+    fn hand_over(&self, key: &RecordKey, org: Value) {
+        if let Some(mut row) = self.world.postgres.row(TEAMS, key) {
+            row.insert("org".to_owned(), org);
+            self.world.postgres.put(TEAMS, row);
+        }
     }
 
     async fn rows(&self, entity: &str) -> Result<(), RowsError> {
@@ -468,7 +476,7 @@ impl Session {
             self.store().release(fence).await?;
         }
         if let Some((key, org)) = unscoped {
-            world.postgres.set(TEAMS, &key, "org", org);
+            self.hand_over(&key, org);
         }
         if let (Some(write), Ok(CommitOutcome::Committed(Some(row)))) = (&write, &outcome) {
             world.note(self.runner, write, row, before.as_ref());

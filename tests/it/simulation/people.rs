@@ -645,6 +645,9 @@ impl Schedule {
         state.serial += 1;
         let new = format!("t{record}-{}", state.serial);
         drop(state);
+        if self.world.tape.setting.stamped {
+            self.set_column(&key, "updated_at", self.stamped());
+        }
         if !self.world.postgres.rekey(TEAMS, &key, &new) {
             return false;
         }
