@@ -1,5 +1,6 @@
 //! The one integration-test binary: a module for each behaviour.
 
+mod chaos;
 mod cli_live;
 mod codec;
 mod demo;
