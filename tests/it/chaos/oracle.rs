@@ -206,6 +206,10 @@ impl<'a> Known<'a> {
             }
             let mut new = BTreeSet::new();
             leaves(&row["body"]["new"], &mut new);
+            // A request that was given up on may have arrived: whoever typed over it met it as somebody else's edit.
+            if row["body"]["cause"] == "outcome_is_open" {
+                continue;
+            }
             if row["side"] == "notion" {
                 let at = row["at"].as_str().unwrap_or_default();
                 for value in new {
@@ -454,6 +458,7 @@ impl<'a> Known<'a> {
                 if self.kept.contains(&edit.new) || in_row {
                     judgement.count("overwritten, in the audit log");
                     if next.is_none()
+                        && !self.refused.contains(&edit.new)
                         && self.knew_the_row(edit, index, page)
                         && !self.is_in_window(stage, *id, field, edit, None)
                     {
