@@ -197,8 +197,11 @@ impl Work<'_> {
         intent.status = IntentStatus::Abandoned;
         link.missed = None;
         link.look_again_at = Some(now);
-        if link.phase == Phase::TrashingPage {
-            link.phase = Phase::Linked;
+        match (link.phase, intent.kind) {
+            (Phase::TrashingPage, _) => link.phase = Phase::Linked,
+            // The page is where it was before, in the trash, and nobody put it there since: it is to be restored still.
+            (Phase::Linked, IntentKind::RestorePage) => link.phase = Phase::LeftScope,
+            _ => {}
         }
         records.extend([Record::Intent(intent), Record::Link(Box::new(link.clone()))]);
         self.commit(records).await?;
