@@ -180,7 +180,7 @@ const CRASHES: &[&str] = &[
     "5.3  create: killed after C3",
     "5.4  insert: killed before R1",
     "5.4  insert: killed after R1",
-    "5.4  insert: killed between answer of R2 and R3",
+    "5.4  insert: killed between answer and R3",
     "5.5  trash: killed before T1",
     "5.5  trash: killed after T1, nothing sent",
     "5.5  trash: request not applied, outcome unknown",
