@@ -36,6 +36,10 @@ bench *arguments:
 fuzz CASES="200000":
     FRAMES_SYNC_FUZZ_CASES={{ CASES }} cargo test --test it validate::fuzz
 
+# The program between a real Postgres, PgBouncer and the simulator, killed KILLS times; needs postgresql and pgbouncer.
+chaos KILLS="200" SEED="1":
+    cargo run --no-default-features --example chaos -- --kills {{ KILLS }} --seed {{ SEED }}
+
 # Coverage-guided fuzzing of the mapping loader; needs nightly and cargo-fuzz.
 fuzz-guided TARGET="mapping":
     mkdir -p fuzz/corpus/{{ TARGET }}

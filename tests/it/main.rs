@@ -1,8 +1,10 @@
 //! The one integration-test binary: a module for each behaviour.
 
+mod chaos;
 mod cli_live;
 mod codec;
 mod demo;
+mod deploy;
 mod engine;
 mod fresh;
 mod golden;
@@ -17,6 +19,7 @@ mod run;
 mod server;
 mod simulation;
 mod simulator;
+mod soak;
 mod support;
 mod sync;
 mod tidy;

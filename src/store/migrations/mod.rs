@@ -3,7 +3,11 @@
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 /// Every version, oldest first; numbered from 1. Published ones never change.
-const VERSIONS: [&str; 2] = [include_str!("0001_state.sql"), include_str!("0002_webhooks.sql")];
+const VERSIONS: [&str; 3] = [
+    include_str!("0001_state.sql"),
+    include_str!("0002_webhooks.sql"),
+    include_str!("0003_retention.sql"),
+];
 
 /// The newest version this program knows.
 pub const NEWEST: i32 = VERSIONS.len() as i32;
