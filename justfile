@@ -53,6 +53,10 @@ conformance SEEDS="0..300":
 planted *NAMES:
     tests/planted/run {{ NAMES }}
 
+# The simulation over seeds FROM..TO, each run twice, on every core: fails on a violation, and where a cell was never met.
+campaign FROM="0" TO="1000000" *arguments="":
+    cargo run --locked --no-default-features --profile campaign --example campaign -- --seeds {{ FROM }}..{{ TO }} {{ arguments }}
+
 # Licences, sources, duplicates and advisories of the dependencies; needs cargo-deny.
 deny:
     cargo deny check

@@ -153,7 +153,7 @@ impl Work<'_> {
             key,
             page: page_id,
             planned: first,
-            read: read.map(Box::new),
+            read: read.map(|read| (self.engine.clock.now(), Box::new(read))),
             may_delete,
             was_listed,
         };

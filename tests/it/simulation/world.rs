@@ -691,7 +691,8 @@ impl World {
             let overwrites = sent.as_ref().map_or(removes, |sent| *sent != old);
             let newer = |last: &Write| {
                 let deleted_at = state.deleted_at.get(&key);
-                deleted_at.is_some_and(|at| last.at > *at) && last.at <= snapshot && !pulled
+                // What a write of ours overwrote in the declared window is seen by nobody.
+                deleted_at.is_some_and(|at| last.at > *at) && last.at <= snapshot && !pulled && !last.raced
             };
             if removes
                 && field != "tag"
