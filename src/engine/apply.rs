@@ -29,6 +29,8 @@ pub(super) struct Candidate {
     pub(super) read: Option<Box<Page>>,
     /// Whether the guards saw that it may lose a row or page.
     pub(super) may_delete: bool,
+    /// Whether this run's listing showed the page.
+    pub(super) was_listed: bool,
 }
 
 impl Candidate {
@@ -115,7 +117,10 @@ impl Work<'_> {
     async fn attempt(&self, candidate: &mut Candidate) -> Result<Step, EngineError> {
         let entity = Arc::clone(&candidate.entity);
         let entity = &*entity;
-        let link = self.link_of(candidate).await?;
+        let mut link = self.link_of(candidate).await?;
+        if let (Some(link), true) = (&mut link, candidate.was_listed) {
+            link.missed = None;
+        }
         let page_id = link
             .as_ref()
             .map_or_else(|| candidate.page.clone(), |link| link.page.clone());

@@ -68,7 +68,13 @@ pub struct Tuning {
     pub full_scan_every: Duration,
     /// Records worked on at once.
     pub concurrency: usize,
+    /// Data sources with fewer records than this are listed whole in every cycle: that is one request as well, and shows
+    /// what was trashed or moved.
+    pub listed_whole: u64,
 }
+
+/// Pages that one answer to a query holds.
+const PAGES_IN_AN_ANSWER: u64 = 100;
 
 impl Default for Tuning {
     /// The defaults of the contract, section 1.
@@ -82,6 +88,7 @@ impl Default for Tuning {
             lease: Duration::from_secs(180),
             full_scan_every: Duration::from_mins(15),
             concurrency: 16,
+            listed_whole: PAGES_IN_AN_ANSWER,
         }
     }
 }

@@ -185,7 +185,7 @@ impl Work<'_> {
                 now,
             )));
         }
-        intent.status = IntentStatus::Settled;
+        intent.status = IntentStatus::Answered;
         records.push(Record::Intent(intent));
         records.push(Record::Link(Box::new(link)));
         self.commit(records).await?;

@@ -496,6 +496,7 @@ impl Work<'_> {
                     planned: Some(OperationKind::UpdatePage),
                     read: None,
                     may_delete: false,
+                    was_listed: false,
                 })
                 .collect();
             self.apply_together(candidates).await?;

@@ -199,6 +199,10 @@ pub fn key_text(value: &Value) -> String {
     }
 }
 
+/// What [`Tables`] held at an instant: rows and notes, by entity.
+#[derive(Clone)]
+pub struct Backup(BTreeMap<String, (BTreeMap<RecordKey, Columns>, Vec<Change>)>);
+
 /// The tables of one profile, by entity.
 #[derive(Default)]
 pub struct Tables {
@@ -214,6 +218,62 @@ impl Tables {
     /// Adds an entity's table.
     pub fn add(&self, entity: &str, table: Table) {
         self.lock().insert(entity.to_owned(), table);
+    }
+
+    /// All rows and change logs as they are now.
+    pub fn backup(&self) -> Backup {
+        let kept = |table: &Table| {
+            let notes = table.log.as_ref().map(|log| log.changes.clone());
+            (table.rows.clone(), notes.unwrap_or_default())
+        };
+        let tables = self.lock();
+        Backup(
+            tables
+                .iter()
+                .map(|(name, table)| (name.clone(), kept(table)))
+                .collect(),
+        )
+    }
+
+    /// Puts back what a backup holds, as a restore to an earlier instant does.
+    pub fn restore(&self, backup: &Backup) {
+        let mut tables = self.lock();
+        for (name, (rows, notes)) in &backup.0 {
+            let Some(table) = tables.get_mut(name) else {
+                continue;
+            };
+            table.rows.clone_from(rows);
+            if let Some(log) = &mut table.log {
+                log.changes.clone_from(notes);
+            }
+        }
+    }
+
+    /// Gives a row another value in a key column, as the application would; answers the new key, unless the row is not
+    /// there or the key is taken.
+    pub fn rekey(&self, entity: &str, key: &RecordKey, column: &str, value: Value) -> Option<RecordKey> {
+        let mut tables = self.lock();
+        let table = tables.get_mut(entity)?;
+        let mut columns = table.rows.get(key)?.clone();
+        columns.insert(column.to_owned(), value);
+        let new = table.key_of(&columns);
+        if table.rows.contains_key(&new) {
+            return None;
+        }
+        table.rows.remove(key);
+        table.rows.insert(new.clone(), columns);
+        if let Some(log) = &mut table.log {
+            log.changes.push(Change {
+                seq: table.next,
+                key: new.clone(),
+                old_key: Some(key.clone()),
+                deleted: false,
+                at: log.clock.now(),
+                columns: Some(vec![column.to_owned()]),
+            });
+            table.next += 1;
+        }
+        Some(new)
     }
 
     /// Inserts or replaces a row, as the application would; answers its key. Noted in the change log, if any.

@@ -20,6 +20,10 @@ use crate::value::{PageId, RecordKey};
 /// Source: sync semantics, 5.0 R3: our own request may land that late.
 const KEEP_INTENTS: Duration = Duration::from_hours(24);
 
+/// What a [`MemoryStore`] held at an instant.
+#[derive(Clone)]
+pub struct MemoryBackup(State);
+
 /// A store in memory, together with the tables whose rows its commits write.
 pub struct MemoryStore {
     tables: Arc<dyn RowTables>,
@@ -27,7 +31,7 @@ pub struct MemoryStore {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     holder: Option<(String, OffsetDateTime)>,
     epoch: i64,
@@ -54,6 +58,16 @@ impl MemoryStore {
     /// Every link, by id.
     pub fn links(&self) -> Vec<Link> {
         self.lock().links.values().cloned().collect()
+    }
+
+    /// Everything as it is now.
+    pub fn backup(&self) -> MemoryBackup {
+        MemoryBackup(self.lock().clone())
+    }
+
+    /// Puts back what a backup holds, as a restore of the database to an earlier instant does.
+    pub fn restore(&self, backup: &MemoryBackup) {
+        *self.lock() = backup.0.clone();
     }
 
     /// The whole audit log, oldest first.
