@@ -738,9 +738,11 @@ impl Store for Session {
     }
 
     fn identity(&self) -> BoxFuture<'_, Result<Option<String>, StoreError>> {
-        let timeline = self.world.lock().timeline;
-        let known = !self.world.is(Mutant::NoQuarantine);
-        Box::pin(async move { Ok(known.then(|| format!("system, timeline {timeline}"))) })
+        let timeline = match self.world.is(Mutant::NoQuarantine) {
+            true => 0,
+            false => self.world.lock().timeline,
+        };
+        Box::pin(async move { Ok(Some(format!("system, timeline {timeline}"))) })
     }
 
     fn pins(&self) -> BoxFuture<'_, Result<Vec<Pin>, StoreError>> {
