@@ -43,6 +43,10 @@ fuzz-guided TARGET="mapping" SECONDS="240":
     cargo +nightly fuzz run {{ TARGET }} target/fuzz-corpus/{{ TARGET }} fuzz/corpus/{{ TARGET }} -- \
         -max_total_time={{ SECONDS }} -timeout=10 -rss_limit_mb=2048 -max_len=16384
 
+# The program between a real Postgres, PgBouncer and the simulator, killed KILLS times; needs postgresql and pgbouncer.
+chaos KILLS="200" SEED="1":
+    cargo run --no-default-features --example chaos -- --kills {{ KILLS }} --seed {{ SEED }}
+
 # The same schedules on simulated and on real PostgreSQL; needs one installed (no server running).
 conformance SEEDS="0..300":
     cargo run --release --no-default-features --example campaign -- --real {{ SEEDS }}
@@ -50,6 +54,10 @@ conformance SEEDS="0..300":
 # Bugs planted in a copy of the source, each to be found by its check; needs a PostgreSQL installed.
 planted *NAMES:
     tests/planted/run {{ NAMES }}
+
+# The simulation over seeds FROM..TO, each run twice, on every core: fails on a violation, and where a cell was never met.
+campaign FROM="0" TO="1000000" *arguments="":
+    cargo run --locked --no-default-features --profile campaign --example campaign -- --seeds {{ FROM }}..{{ TO }} {{ arguments }}
 
 # Licences, sources, duplicates and advisories of the dependencies; needs cargo-deny.
 deny:

@@ -1,26 +1,22 @@
-//! How long an edit takes from one side to the other under `run`: `cargo bench --no-default-features --bench latency`.
+//! How long an edit takes from one side to the other under `serve`: `cargo bench --no-default-features --bench latency`.
 //!
-//! From a commit in Postgres until Notion has the PATCH, by triggers and NOTIFY; and from the hint that a webhook is
-//! until the row is committed. Client, Postgres and simulator share one machine, Notion answers at once, and a
-//! thousand records are linked, so that a look at all of them would be seen. Rows and pages are looked at every
-//! half millisecond, which is part of the times.
+//! From a commit in Postgres until Notion has the PATCH, by triggers and NOTIFY; and from a signed webhook on its way to
+//! `serve` until the row is committed. The built binary, Postgres and simulator share one machine, Notion answers at once,
+//! and a thousand records are linked, so that a look at all of them would be seen. Rows and pages are looked at every half
+//! millisecond, which is part of the times.
 
-use std::path::Path;
-use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use frames_sync::cli::kept::{Keeping, OnCycle};
 use frames_sync::cluster::{Cluster, Engine};
 use frames_sync::postgres::{ConnectOptions, connect};
-use frames_sync::project::{Environment, PROJECT_FILE, Project};
-use frames_sync::report::ProfileReport;
-use frames_sync::runner::Hint;
-use frames_sync::simulator::{Options, RateLimits, Recording, Simulator};
-use frames_sync::value::PageId;
+use frames_sync::project::PROJECT_FILE;
+use frames_sync::simulator::{Options, RateLimits, Recording, Simulator, signature};
 use secrecy::SecretString;
 use serde_json::json;
+use sqlx::PgPool;
+use uuid::Uuid;
 
 const RECORDS: usize = 1000;
 const EDITS: usize = 300;
@@ -47,6 +43,9 @@ properties:
   Name: { type: title, column: name }
   Note: { type: rich_text, column: note }
 ";
+
+/// What the deliveries of this benchmark are signed with.
+const KEY: &str = "secret_of_the_benchmark";
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -102,21 +101,18 @@ async fn measure() {
         .expect("the built binary runs");
     assert!(ended.success(), "set-up");
 
-    let cycles = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&cycles);
-    let on_cycle: OnCycle = Arc::new(move |report: &ProfileReport| {
-        assert!(report.failure.is_none(), "{report:?}");
-        counted.fetch_add(1, Ordering::SeqCst);
-    });
-    let path: &Path = folder.path();
-    let project = Project::load(&path.join(PROJECT_FILE), path, Environment::of(environment));
-    let keeping = Keeping::start(project.value.expect("a project"), &["cal".to_owned()], &on_cycle)
-        .unwrap_or_else(|failure| panic!("{}", failure.message));
-    while cycles.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(LOOK).await;
-    }
-    // The listener proves itself in the meantime.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    sqlx::query("insert into frames_sync.webhook (profile, token, enrolled_at) values ('cal', $1, now())")
+        .bind(KEY)
+        .execute(&pool)
+        .await
+        .expect("an enrolment");
+    let mut serving = Command::new(env!("CARGO_BIN_EXE_frames-sync"));
+    serving
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .current_dir(folder.path())
+        .env_clear()
+        .envs(environment);
+    let serving = Serving::start(serving).await;
     let mut pages = simulator.workspace(|workspace| {
         let source = workspace.data_source_titled("Things").expect("a database");
         let labelled = workspace.rows(source).into_iter().map(|page| {
@@ -156,6 +152,9 @@ async fn measure() {
     }
     tell("commit -> PATCH received", &mut sent);
 
+    let pin =
+        async |name: &str| value(&pool, "select value from frames_sync.pin where name = $1", name).await;
+    let (workspace, source) = (pin("workspace").await, pin("data_source:things").await);
     let mut stored = Vec::new();
     for edit in 0..EDITS {
         let page = pages[edit % RECORDS];
@@ -164,11 +163,25 @@ async fn measure() {
         simulator
             .workspace(|workspace| workspace.edit(page, "Note", value))
             .unwrap_or_else(|refusal| panic!("{}", refusal.message));
+        let event = json!({
+            "id": format!("event {edit}"), "timestamp": "2026-09-04T14:31:07.123Z", "workspace_id": workspace,
+            "workspace_name": "Uni", "subscription_id": Uuid::nil(), "integration_id": "connection-1",
+            "type": "page.properties_updated", "authors": [], "attempt_number": 1, "api_version": "2026-03-11",
+            "entity": { "id": page, "type": "page" },
+            "data": { "parent": { "id": Uuid::nil(), "type": "database", "data_source_id": source } },
+        });
+        let body = event.to_string();
+        let signed = signature(KEY, body.as_bytes());
         let hinted = Instant::now();
-        keeping
-            .handle
-            .wake("cal", Hint::Page(PageId(page.to_string())))
-            .expect("taken");
+        let answer = serving
+            .client
+            .post(format!("{}/webhooks/notion/cal", serving.base))
+            .header("X-Notion-Signature", signed)
+            .body(body)
+            .send()
+            .await
+            .expect("an answer");
+        assert!(answer.status().is_success(), "{answer:?}");
         let found = "select count(*) from things where note = $1";
         while sqlx::query_scalar::<_, i64>(found)
             .bind(&note)
@@ -186,8 +199,68 @@ async fn measure() {
         stored.push(hinted.elapsed());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    tell("webhook hint -> row committed", &mut stored);
-    keeping.end(std::future::pending()).await;
+    tell("webhook sent -> row committed", &mut stored);
+}
+
+/// The built binary while it serves.
+struct Serving {
+    child: Child,
+    base: String,
+    client: reqwest::Client,
+}
+
+impl Serving {
+    /// Starts it, and waits until it has looked at everything and listens for notes.
+    async fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the built binary runs");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let base = loop {
+            let line = lines.next().expect("it says where it serves").expect("a line");
+            if let Some((_, base)) = line.split_once(" on ") {
+                break base.to_owned();
+            }
+        };
+        // Whatever else it says must not fill the pipe.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        // The binary's own client is another process's.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::new();
+        let cycled = "frames_sync_cycles_total{profile=\"cal\",outcome=\"done\"}";
+        loop {
+            let metrics = client
+                .get(format!("{base}/metrics"))
+                .send()
+                .await
+                .expect("metrics");
+            if metrics.text().await.expect("text").contains(cycled) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // The listener proves itself in the meantime.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Self { child, base, client }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn value(pool: &PgPool, sql: &'static str, parameter: &str) -> String {
+    sqlx::query_scalar(sql)
+        .bind(parameter)
+        .fetch_one(pool)
+        .await
+        .expect("a value")
 }
 
 fn holds(value: Option<serde_json::Value>, note: &str) -> bool {

@@ -49,6 +49,7 @@ fn record(fields: usize) -> Observation {
                 changed: Sides::default(),
                 offset_error: Some(Duration::from_secs(1)),
                 chosen: None,
+                page_in_conflict: None,
             }
         })
         .collect();
@@ -73,6 +74,7 @@ fn record(fields: usize) -> Observation {
         link: Some(LinkFacts {
             phase: Phase::Linked,
             page_mark: None,
+            page_edited_at: None,
             page_written_at: None,
             was_trashed: false,
             missed_for_a_day: false,

@@ -67,8 +67,11 @@ pub struct SentField {
 pub enum IntentStatus {
     /// Its outcome is not recorded.
     Pending,
-    /// It was applied, and the baselines say so.
+    /// It was seen to be applied though its answer never came, and the baselines say so; it may land once more, where what
+    /// was seen had another cause.
     Settled,
+    /// It was answered: applied, once and for all, and the baselines say so.
+    Answered,
     /// It was not seen to apply in its time; it may still land, which its values then show.
     Abandoned,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use sqlx::PgPool;
+use time::OffsetDateTime;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ use super::session;
 use super::{Exit, Failure};
 use crate::journal::{Conflict, ConflictStatus};
 use crate::mapping::Mapping;
-use crate::ports::{AuditFilter, BoxFuture, ConflictTally, RunRecord, Store as _, StoreError};
+use crate::ports::{Approval, AuditFilter, BoxFuture, ConflictTally, RunRecord, Store as _, StoreError};
 use crate::postgres::{ConnectOptions, connect};
 use crate::project::{Profile, Project};
 use crate::reconcile::{Phase, Side};
@@ -24,6 +25,11 @@ use crate::report::{
 };
 use crate::server::{self, Choice, MemoryError, Subscription, Troubled};
 use crate::value::Value;
+
+/// How long an approval lasts.
+///
+/// Source: sync semantics, section 8.
+const APPROVAL: time::Duration = time::Duration::HOUR;
 
 impl Memory {
     /// How each entity stands.
@@ -107,6 +113,17 @@ impl Memory {
             },
             None => Choice::Moved,
         })
+    }
+
+    /// Lets a plan that a guard stopped run once; answers until when.
+    pub(crate) async fn approve(&self, hash: String) -> Result<OffsetDateTime, Failure> {
+        let approval = Approval {
+            hash,
+            expires_at: self.now + APPROVAL,
+        };
+        let granted = self.store.approve(&approval).await;
+        granted.map_err(|error| remembered::store(&error))?;
+        Ok(approval.expires_at)
     }
 
     /// Conflicts as `conflicts` prints them.
@@ -330,6 +347,14 @@ impl server::Memory for ProfileMemory {
 
     fn choose(&self, id: Uuid, rev: Option<i64>, side: Side) -> BoxFuture<'_, Result<Choice, MemoryError>> {
         ask!(self, |memory| memory.choose(id, rev, side))
+    }
+
+    fn approve(&self, hash: String) -> BoxFuture<'_, Result<(), MemoryError>> {
+        Box::pin(async move {
+            let memory = self.open().await?;
+            memory.approve(hash).await.map_err(failed)?;
+            Ok(())
+        })
     }
 
     fn troubled(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Troubled>, MemoryError>> {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 use super::observe::{PageSeen, RowSeen, Seen, Setting, observation};
 use super::recover::shows_all;
 use super::run::Work;
@@ -25,10 +27,13 @@ pub(super) struct Candidate {
     pub(super) page: Option<PageId>,
     /// The first of what would be done, as far as that could be told.
     pub(super) planned: Option<OperationKind>,
-    /// A direct read made while capturing, good for the first look. Boxed: few of many candidates have one.
-    pub(super) read: Option<Box<Page>>,
+    /// A direct read made while capturing, and when: good for the first look while it is fresh. Boxed: few of many
+    /// candidates have one.
+    pub(super) read: Option<(OffsetDateTime, Box<Page>)>,
     /// Whether the guards saw that it may lose a row or page.
     pub(super) may_delete: bool,
+    /// Whether this run's listing showed the page.
+    pub(super) was_listed: bool,
 }
 
 impl Candidate {
@@ -51,6 +56,11 @@ pub(super) enum Step {
 ///
 /// Source: sync semantics, 5.1: re-read and re-plan at most 5 times, then defer.
 const ATTEMPTS: usize = 5;
+
+/// How long a read made while capturing may stand in for the one before a write: others may be captured in between.
+///
+/// Source: sync semantics, 5.1: what is read just before a write is what it is made from.
+const READ_GOOD_FOR: Duration = Duration::from_secs(5);
 
 /// The waits before a record is tried again that Postgres could not serve: locks, deadlocks, lost connections.
 const BACK_OFF: [Duration; 3] = [
@@ -115,7 +125,10 @@ impl Work<'_> {
     async fn attempt(&self, candidate: &mut Candidate) -> Result<Step, EngineError> {
         let entity = Arc::clone(&candidate.entity);
         let entity = &*entity;
-        let link = self.link_of(candidate).await?;
+        let mut link = self.link_of(candidate).await?;
+        if let (Some(link), true) = (&mut link, candidate.was_listed) {
+            link.missed = None;
+        }
         let page_id = link
             .as_ref()
             .map_or_else(|| candidate.page.clone(), |link| link.page.clone());
@@ -127,8 +140,10 @@ impl Work<'_> {
             Some(key) => self.read_row(entity, key).await?,
             None => RowSeen::Absent,
         };
-        let page = match (candidate.read.take(), &page_id) {
-            (Some(read), _) => PageSeen::Seen(*read),
+        let now = self.engine.clock.now();
+        let fresh = candidate.read.take().filter(|(at, _)| now - *at < READ_GOOD_FOR);
+        let page = match (fresh, &page_id) {
+            (Some((_, read)), _) => PageSeen::Seen(*read),
             (None, Some(page)) => {
                 let priority = if candidate.page.is_some() {
                     Priority::Pull

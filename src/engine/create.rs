@@ -192,6 +192,10 @@ impl Work<'_> {
                 continue;
             }
             if let (Some(PropertyRead::Whole(page)), Ok(row)) = (read, field.codec.row_value(columns)) {
+                if answer.last_edited_by != self.bot && !page.is_empty() {
+                    // A person was there before the answer was known.
+                    continue;
+                }
                 let bases = Some(Bases {
                     row,
                     page: page.clone(),

@@ -449,7 +449,7 @@ fn policy_chose(reason: Reason) -> bool {
 }
 
 /// Notes that both sides were looked at and not settled.
-fn seen_at(state: &mut crate::reconcile::FieldState, now: OffsetDateTime) {
+pub(super) fn seen_at(state: &mut crate::reconcile::FieldState, now: OffsetDateTime) {
     state.changed_at.postgres.get_or_insert(now);
     state.changed_at.notion.get_or_insert(now);
 }

@@ -66,9 +66,17 @@ pub struct Tuning {
     pub lease: Duration,
     /// The longest time between two complete listings of pages.
     pub full_scan_every: Duration,
+    /// How long audit entries, runs and closed conflicts are kept.
+    pub audit_retention: Duration,
     /// Records worked on at once.
     pub concurrency: usize,
+    /// Data sources with fewer records than this are listed whole in every cycle: that is one request as well, and shows
+    /// what was trashed or moved.
+    pub listed_whole: u64,
 }
+
+/// Pages that one answer to a query holds.
+const PAGES_IN_AN_ANSWER: u64 = 100;
 
 impl Default for Tuning {
     /// The defaults of the contract, section 1.
@@ -81,7 +89,9 @@ impl Default for Tuning {
             request_timeout: Duration::from_secs(60),
             lease: Duration::from_secs(180),
             full_scan_every: Duration::from_mins(15),
+            audit_retention: Duration::from_hours(30 * 24),
             concurrency: 16,
+            listed_whole: PAGES_IN_AN_ANSWER,
         }
     }
 }

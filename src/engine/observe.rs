@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::reference::References;
 use super::{Engine, EngineError, Entity, EntityField, Request, Tuning};
-use crate::journal::{Conflict, ConflictStatus, Intent, IntentStatus};
+use crate::journal::{Conflict, ConflictStatus, Intent, IntentKind, IntentStatus};
 use crate::mapping::{Capture, Direction};
 use crate::ports::{Change, Link, Marks, Page, PageParent, PagesError, Priority, PropertyRead, Row};
 use crate::reconcile::accept::shows;
@@ -207,6 +207,11 @@ pub(super) fn observation(entity: &Entity, seen: &Seen, setting: &Setting<'_>) -
     let link = seen.link.as_ref().map(|link| LinkFacts {
         phase: link.phase,
         page_mark: link.page_mark,
+        // An answer that is behind by no more than that shows everything of what was read before.
+        page_edited_at: link.page_edited_at.filter(|_| {
+            let read_at = link.settled_at;
+            read_at.is_some_and(|at| setting.now - at < setting.tuning.read_lag)
+        }),
         page_written_at: link.page_written_at,
         was_trashed: link.note.as_deref() == Some("page_trashed"),
         missed_for_a_day: missed_for_a_day(link, setting.marks),
@@ -319,7 +324,9 @@ fn field_facts(
         .map(|(intent, sent)| Sent {
             value: sent.sent.clone(),
             from_row: sent.from_row.clone(),
-            abandoned: intent.status == IntentStatus::Abandoned,
+            // A create makes a page and lands on none, however late.
+            abandoned: intent.status == IntentStatus::Abandoned && intent.kind != IntentKind::CreatePage,
+            answered: intent.status == IntentStatus::Answered || intent.kind == IntentKind::CreatePage,
             pending: intent.status == IntentStatus::Pending,
         })
         .collect();
@@ -341,10 +348,13 @@ fn field_facts(
         postgres: open.map(|open| open.row.as_ref() == row.as_ref().ok()),
         notion: open.map(|open| open.page_value.as_ref() == page.as_ref().ok()),
     };
-    let settled_at = later(
-        seen.link.as_ref().and_then(|link| link.settled_at),
-        setting.marks.rows_captured_at,
-    );
+    let settled_at = seen.link.as_ref().and_then(|link| link.settled_at);
+    // A record that was put off may have differed already when the table was last looked at.
+    let captured_at = match &seen.link {
+        Some(link) if link.look_again_at.is_some() => None,
+        _ => setting.marks.rows_captured_at,
+    };
+    let settled_at = settled_at.max(captured_at);
     let (after, until) = bounds(
         unchanged.postgres,
         state.changed_at.postgres,
@@ -381,6 +391,7 @@ fn field_facts(
         changed,
         offset_error: setting.offset.map(|(_, error)| error),
         chosen,
+        page_in_conflict: open.and_then(|open| open.page_value.clone()),
     }
 }
 
@@ -462,10 +473,6 @@ fn page_interval(
             .filter(|_| !by_us)
             .map(|edited| (edited + time::Duration::seconds(30)).min(setting.now)),
     }
-}
-
-fn later(a: Option<OffsetDateTime>, b: Option<OffsetDateTime>) -> Option<OffsetDateTime> {
-    a.max(b)
 }
 
 impl Engine {

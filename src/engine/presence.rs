@@ -2,6 +2,7 @@
 //! [`super::remove`].
 
 use super::apply::Step;
+use super::fields::seen_at;
 use super::observe::Seen;
 use super::push::{choice, status};
 use super::run::Work;
@@ -89,6 +90,7 @@ impl Work<'_> {
     async fn nothing(&self, seen: &Seen, reason: Reason) -> Result<Step, EngineError> {
         if let Some(before) = &seen.link {
             let mut link = before.clone();
+            put_off(&mut link, self.engine.clock.now());
             link.look_again_at = None;
             if reason == Reason::OptedOut {
                 link.note = Some("opted_out".to_owned());
@@ -110,6 +112,7 @@ impl Work<'_> {
         };
         let now = self.engine.clock.now();
         let mut link = before.clone();
+        put_off(&mut link, now);
         link.phase = phase;
         link.note = Some(note.to_owned());
         link.look_again_at = None;
@@ -170,6 +173,7 @@ impl Work<'_> {
             _ => ErrorCode::DeletedAndEdited,
         };
         let mut link = before.clone();
+        put_off(&mut link, now);
         let mut open = trouble(code, None, reason.text(), now);
         open.retry_at = None;
         link.troubles = vec![open];
@@ -285,6 +289,13 @@ impl Work<'_> {
             cause: Reason::StatusChanged,
             at: self.engine.clock.now(),
         }
+    }
+}
+
+/// The record as a whole is put off: what changed of its fields by now stays as it is, and did so before this look.
+fn put_off(link: &mut Link, now: time::OffsetDateTime) {
+    for state in link.fields.values_mut() {
+        seen_at(state, now);
     }
 }
 

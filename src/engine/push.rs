@@ -15,7 +15,7 @@ use crate::journal::{Act, Intent, IntentKind, IntentStatus, Kept, Outcome, SentF
 use crate::ports::{Link, Page, PageWrite, PagesError, Priority, PropertyRead, Record};
 use crate::reconcile::accept::shows;
 use crate::reconcile::merge::{FieldAction, FieldDecision};
-use crate::reconcile::{Bases, Reason, Side, Sides};
+use crate::reconcile::{Bases, Phase, Reason, Side, Sides};
 use crate::report::ErrorCode;
 use crate::value::{Choice, PropertyId, Value};
 
@@ -166,6 +166,7 @@ impl Work<'_> {
             records.extend(self.consequences(entity, seen, decision, now));
         }
         self.settle_answer(entity, &mut link, &intent, &answer, now);
+        settle_restored(&mut link, &intent);
         for (sent, decision) in intent.fields.iter().zip(pushes) {
             let mut entry = self.audit(entity, &link, Side::Notion, Act::Updated, decision.reason, now);
             entry.property = Some(sent.property.clone());
@@ -184,7 +185,7 @@ impl Work<'_> {
                 now,
             )));
         }
-        intent.status = IntentStatus::Settled;
+        intent.status = IntentStatus::Answered;
         records.push(Record::Intent(intent));
         records.push(Record::Link(Box::new(link)));
         self.commit(records).await?;
@@ -305,5 +306,13 @@ impl Work<'_> {
                 Err(error.into())
             }
         }
+    }
+}
+
+/// A page that an answer or a direct read shows out of the trash: from here on its record is as any other.
+pub(super) fn settle_restored(link: &mut Link, intent: &Intent) {
+    if intent.kind == IntentKind::RestorePage {
+        link.phase = Phase::Linked;
+        link.note = None;
     }
 }

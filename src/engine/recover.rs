@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::observe::{PageSeen, RowSeen};
+use super::push::settle_restored;
 use super::run::Work;
 use super::{EngineError, Entity};
 use crate::journal::{Act, Intent, IntentKind, IntentStatus, Kept};
@@ -87,6 +88,7 @@ impl Work<'_> {
         let now = self.engine.clock.now();
         let mut records = Vec::new();
         self.settle_answer(entity, &mut link, &intent, page, now);
+        settle_restored(&mut link, &intent);
         // A person may have edited other fields since: they are looked at next.
         link.look_again_at = Some(now);
         for sent in &intent.fields {
@@ -148,6 +150,7 @@ impl Work<'_> {
             .await?;
         found.retain(|page| !linked.iter().any(|link| link.page.as_ref() == Some(&page.id)));
         if let Some(page) = found.into_iter().next().map(|page| entity.canonical(page)) {
+            let page = self.as_answered(page, &intent);
             let columns = match self.read_row(entity, &link.key).await? {
                 RowSeen::Seen(row) => row.columns,
                 _ => std::collections::BTreeMap::new(),
@@ -174,6 +177,22 @@ impl Work<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// The page as the lost answer showed it: what a person wrote over since is no part of what both sides agreed on.
+    fn as_answered(&self, mut page: Page, intent: &Intent) -> Page {
+        if page.last_edited_by == self.bot {
+            return page;
+        }
+        page.last_edited_time = page.created_time;
+        for sent in &intent.fields {
+            let read = page.properties.get(&sent.property);
+            if matches!(read, Some(PropertyRead::Whole(read)) if !shows(read, &sent.sent)) {
+                let was = PropertyRead::Whole(sent.sent.clone());
+                page.properties.insert(sent.property.clone(), was);
+            }
+        }
+        page
     }
 
     /// Gives a request up. It may have been applied and edited over, or land yet: what it replaces is kept.

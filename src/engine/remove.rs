@@ -166,9 +166,9 @@ impl Work<'_> {
         let (Some(link), Some(page), Some(columns)) = (&seen.link, seen.page.page(), seen.columns()) else {
             return Ok(Step::Done(Outcome::Deferred));
         };
+        // It stays what it is until the page is known to be back: a page that is still in the trash, with a link that says it
+        // is there, looks trashed by a person.
         let mut link = link.clone();
-        link.phase = Phase::Linked;
-        link.note = None;
         link.troubles.clear();
         let mut decisions = Vec::new();
         for field in entity

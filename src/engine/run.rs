@@ -364,6 +364,11 @@ impl Work<'_> {
                 records.extend(self.marked(captured));
             }
         }
+        if is_whole && !records.is_empty() {
+            records.push(Record::Forgotten(
+                self.engine.clock.now() - self.engine.tuning.audit_retention,
+            ));
+        }
         if !records.is_empty() {
             self.commit(records).await?;
         }
@@ -496,6 +501,7 @@ impl Work<'_> {
                     planned: Some(OperationKind::UpdatePage),
                     read: None,
                     may_delete: false,
+                    was_listed: false,
                 })
                 .collect();
             self.apply_together(candidates).await?;

@@ -35,7 +35,7 @@ use super::id::{parse_data_source_id, same_id};
 use super::introspect;
 use super::request::Found;
 use super::schema::{self, SchemaError};
-use super::wire::{DataSource, Database, User, plain_text};
+use super::wire::{DataSource, DataSourceReference, Database, User, plain_text};
 use crate::mapping::Mapping;
 use crate::plan::schema_change::{
     DesiredDatabase, Known, SchemaChange, SchemaPlan, Stage, desired, diff, diff_unfinished,
@@ -317,12 +317,21 @@ async fn find(
     } else if let Some(text) = &mapping.notion.data_source_id {
         (parse_data_source_id(text).map_err(unusable)?, FoundBy::Mapping)
     } else {
-        let titled: Vec<&DatabaseId> = children
+        let mut titled = Vec::new();
+        for child in children
             .iter()
             .filter(|child| child.title == mapping.notion.title)
-            .map(|child| &child.database)
-            .collect();
-        let [database] = titled[..] else {
+        {
+            let database = client
+                .retrieve_database(&child.database)
+                .await
+                .map_err(unusable)?;
+            let is_taken = |source: &DataSourceReference| known.others.contains(&source.id);
+            if !database.data_sources.iter().any(is_taken) {
+                titled.push(database);
+            }
+        }
+        let [database] = &titled[..] else {
             return match titled.len() {
                 0 => Ok(None),
                 count => Err(SetupError::Ambiguous {
@@ -331,8 +340,7 @@ async fn find(
                 }),
             };
         };
-        let database = client.retrieve_database(database).await.map_err(unusable)?;
-        (only_data_source(entity, &database)?, FoundBy::Title)
+        (only_data_source(entity, database)?, FoundBy::Title)
     };
     let data_source = match client.retrieve_data_source(&id).await {
         Ok(data_source) => data_source,

@@ -5,6 +5,8 @@
 //! each record again, so a plan never carries a stale value into the world. A saved plan ([`mod@file`]) is stricter:
 //! it is applied exactly, or refused.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -82,6 +84,37 @@ impl Plan {
             refusals,
         }
     }
+
+    /// What it would do to these entities, for people who have to decide: everything counted, a few operations in full.
+    pub fn shortened(&self, entities: &[&str], most: usize) -> ShortPlan {
+        let of_entities = || {
+            self.operations
+                .iter()
+                .filter(|operation| entities.contains(&operation.entity.as_str()))
+        };
+        let mut counts = BTreeMap::new();
+        for operation in of_entities() {
+            *counts
+                .entry((operation.entity.clone(), operation.kind))
+                .or_default() += 1;
+        }
+        ShortPlan {
+            hash: self.hash(),
+            counts,
+            first: of_entities().take(most).map(report).collect(),
+        }
+    }
+}
+
+/// A plan, short enough to be shown and kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShortPlan {
+    /// The whole plan's identity.
+    pub hash: String,
+    /// How many operations there are of each entity and kind.
+    pub counts: BTreeMap<(String, OperationKind), u64>,
+    /// The first operations.
+    pub first: Vec<OperationReport>,
 }
 
 fn report(operation: &Operation) -> OperationReport {

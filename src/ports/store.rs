@@ -193,6 +193,9 @@ pub enum Record {
     Pin(Pin),
     /// Gives leave for a plan.
     Approval(Approval),
+    /// Removes what is from before that instant and of use to nobody: audit entries, runs, conflicts that are closed;
+    /// and approvals that have ended. Perhaps not all at once.
+    Forgotten(OffsetDateTime),
 }
 
 /// The records that go with a row write, made from the row as Postgres returned it.

@@ -16,7 +16,7 @@ pub const CHANNEL: &str = "frames_sync";
 
 /// Installs the triggers of a table and registers an entity of a profile for its notes.
 ///
-/// Idempotent, and shared by the profiles that map the same table with the same key. Needs the TRIGGER right on the
+/// Idempotent, and shared by the profiles that map the same table with the same key, at the same time too. Needs the TRIGGER right on the
 /// table and EXECUTE on the functions, and takes a short lock that writers wait for.
 ///
 /// # Errors
@@ -35,6 +35,7 @@ pub async fn install(
         });
     }
     let statements = [
+        await_turn(table)?,
         drop_trigger("frames_sync_note_change", table)?,
         create_row_trigger(state_schema, table, key)?,
         drop_trigger("frames_sync_note_truncate", table)?,
@@ -79,6 +80,17 @@ async fn run(pool: &PgPool, doing: &'static str, statements: &[Statement]) -> Re
             .map_err(failed)?;
     }
     transaction.commit().await.map_err(failed)
+}
+
+/// Profiles that share a table install its triggers one after the other: dropped and made by two at once, the second finds the
+/// first one's.
+fn await_turn(table: &TableSchema) -> Result<Statement, PostgresError> {
+    let mut statement =
+        Statement::new("select pg_advisory_xact_lock(pg_catalog.hashtext('frames_sync_note'), (");
+    let relation = format!("{}.{}", quoted(&table.name.schema)?, quoted(&table.name.name)?);
+    statement.push_text(relation);
+    statement.push(")::regclass::oid::int)");
+    Ok(statement)
 }
 
 fn drop_trigger(name: &str, table: &TableSchema) -> Result<Statement, PostgresError> {

@@ -128,6 +128,7 @@ pub fn state_grants(state_schema: &str, role: &str) -> Result<Vec<String>, Postg
         format!("grant select, insert, update, delete on all tables in schema {schema} to {role};"),
         format!("revoke update, delete, truncate on {schema}.audit from {role};"),
         format!("revoke insert, update, delete on {schema}.migration from {role};"),
+        format!("grant execute on function {schema}.forget(text, timestamptz) to {role};"),
     ])
 }
 

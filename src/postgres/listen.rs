@@ -1,22 +1,25 @@
 //! Waking when rows are noted: LISTEN on a connection of its own, or looking at the change log where that is deaf.
 //!
-//! Behind a pooler in transaction mode nobody hears a NOTIFY, and nothing says so. So a listener proves itself by
-//! hearing a note of its own before it is relied on; until then, and while the connection is lost, the change log is
-//! looked at every second. A wake is a hint: a lost one costs the time until the next whole cycle and nothing else.
+//! Behind a pooler in transaction mode nobody hears a NOTIFY, and nothing says so. Worse, a LISTEN stays with the server's
+//! connection, which the pooler lends to others, and the driver takes a note on a connection that listens to nothing for a
+//! broken answer. So nothing listens before its session is known to be its own, and nothing is relied on that has not heard a
+//! note of its own; until then, and while the connection is lost, the change log is looked at every second. A wake is a hint: a
+//! lost one costs the time until the next whole cycle and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use secrecy::SecretString;
 use sqlx::PgPool;
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::capture::CHANNEL;
+use super::connect::connect_options;
 use super::sql::quoted;
-use super::{ConnectOptions, PostgresError, Purpose, begin, connect};
+use super::{ConnectOptions, PostgresError, Purpose, begin};
 
 /// How long a listener may take to hear its own note.
 const PROOF: Duration = Duration::from_secs(2);
@@ -26,6 +29,12 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How long until listening is tried again.
 const TRY_AGAIN: Duration = Duration::from_mins(1);
+
+/// A setting of a session, made as it begins: a pooler refuses it, or leaves it out.
+const SESSION: &str = "frames_sync.session";
+
+/// What PgBouncer answers to a session that asks for more than it hands on: `protocol_violation`.
+const NOT_HANDED_ON: &str = "08P01";
 
 /// Tells which entities of a profile have notes in the change log. Ends its connection when dropped.
 #[derive(Debug)]
@@ -121,8 +130,10 @@ impl Ear {
             max_connections: 1,
             ..ConnectOptions::default()
         };
-        let own = connect(&self.url, &options).await?;
-        let mut listener = PgListener::connect_with(&own).await.map_err(failed)?;
+        let Some(mut listener) = self.own_session(&options).await? else {
+            self.is_deaf();
+            return Ok(());
+        };
         listener.listen(CHANNEL).await.map_err(failed)?;
         let proof = Uuid::new_v4().to_string();
         self.notify(&proof).await?;
@@ -138,11 +149,7 @@ impl Ear {
         match proven {
             Ok(proven) => proven.map_err(failed)?,
             Err(_) => {
-                tracing::info!(
-                    profile = self.profile,
-                    "NOTIFY is not heard through this connection, as behind a pooler in transaction mode: the change \
-                     log is looked at every second"
-                );
+                self.is_deaf();
                 return Ok(());
             }
         }
@@ -157,6 +164,41 @@ impl Ear {
                 }
             }
         }
+    }
+
+    /// A connection with a session of its own; `None` where a pooler stands between.
+    async fn own_session(&self, options: &ConnectOptions) -> Result<Option<PgListener>, PostgresError> {
+        let session = Uuid::new_v4().to_string();
+        let settings = connect_options(&self.url, options)?.options([(SESSION, &session)]);
+        let own = PgPoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(options.acquire_timeout)
+            .connect_with(settings)
+            .await;
+        let own = match own {
+            Ok(own) => own,
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(NOT_HANDED_ON) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(PostgresError::Connect(error.into())),
+        };
+        let failed = |error: sqlx::Error| PostgresError::Connect(error.into());
+        let mut listener = PgListener::connect_with(&own).await.map_err(failed)?;
+        let found: Option<String> = sqlx::query_scalar("select pg_catalog.current_setting($1, true)")
+            .persistent(false)
+            .bind(SESSION)
+            .fetch_one(&mut listener)
+            .await
+            .map_err(failed)?;
+        Ok((found.as_ref() == Some(&session)).then_some(listener))
+    }
+
+    fn is_deaf(&self) {
+        tracing::info!(
+            profile = self.profile,
+            "NOTIFY is not heard through this connection, as behind a pooler in transaction mode: the change log is \
+             looked at every second"
+        );
     }
 
     /// What a notification says, where it is for this profile.

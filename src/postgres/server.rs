@@ -104,6 +104,8 @@ pub async fn state_rights(pool: &PgPool, state_schema: &str) -> Result<StateRigh
          and (c.relname = 'migration' or has_table_privilege(c.oid, 'INSERT')) \
          and (c.relname in ('migration', 'audit') \
               or has_table_privilege(c.oid, 'UPDATE') and has_table_privilege(c.oid, 'DELETE'))) \
+         and coalesce((select bool_and(has_function_privilege(p.oid, 'EXECUTE')) from pg_proc p \
+              join pg_namespace s on s.oid = p.pronamespace where s.nspname = $1 and p.proname = 'forget'), true) \
          from pg_namespace n join pg_class c on c.relnamespace = n.oid and c.relkind in ('r', 'p') \
          where n.nspname = $1",
     )

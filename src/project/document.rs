@@ -58,6 +58,9 @@ pub struct SettingsDocument {
     /// An existing table to copy audit entries into, such as FRAMES's audit_logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit_table: Option<NonEmpty>,
+    /// How long audit entries, past runs and closed conflicts are kept; what is older cannot be undone. Default: 30d, at least 2d.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_retention: Option<Period>,
     /// The timings of the sync; every one has a tested default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuning: Option<TuningDocument>,

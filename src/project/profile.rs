@@ -46,9 +46,16 @@ pub struct Profile {
     pub state_schema: String,
     /// The table that audit entries are copied into.
     pub audit_table: Option<TableName>,
+    /// How long audit entries, past runs and closed conflicts are kept.
+    pub audit_retention: Duration,
     /// The timings.
     pub tuning: Tuning,
 }
+
+/// How long the audit log is kept where nothing else is said.
+///
+/// Source: section 1 of the semantics page.
+const AUDIT_RETENTION: Duration = Duration::from_hours(30 * 24);
 
 /// The workspace to sync.
 #[derive(Clone, Debug)]
@@ -200,6 +207,7 @@ impl<'a> Rendering<'a> {
             schedule: self.schedule(),
             state_schema,
             audit_table,
+            audit_retention: self.audit_retention(),
             tuning: self.tuning(),
         }
     }
@@ -436,6 +444,16 @@ impl<'a> Rendering<'a> {
             }
         }
         Schedule::Every(Duration::from_secs(300))
+    }
+
+    fn audit_retention(&self) -> Duration {
+        let written = self.own.audit_retention.as_ref();
+        let written = written.or(self.defaults.audit_retention.as_ref());
+        // Guards count over the last day, and clocks differ.
+        written
+            .and_then(Period::duration)
+            .unwrap_or(AUDIT_RETENTION)
+            .max(Duration::from_hours(48))
     }
 
     fn tuning(&self) -> Tuning {

@@ -88,6 +88,21 @@ impl Schedule {
         }
     }
 
+    /// Whether nothing has been looked at since `started` though it was due more than once: nobody keeps the profile.
+    pub fn is_overdue(&self, started: Timestamp, now: Timestamp) -> bool {
+        /// Periods without a look, the one under way among them.
+        const TOLERATED: u32 = 3;
+        match self {
+            Self::Every(every) => {
+                let tolerated = jiff::SignedDuration::try_from(every.saturating_mul(TOLERATED));
+                now.duration_since(started) > tolerated.unwrap_or(jiff::SignedDuration::MAX)
+            }
+            Self::Cron(line) => (0..TOLERATED)
+                .try_fold(started, |at, _| line.next_after(at))
+                .is_some_and(|at| at < now),
+        }
+    }
+
     /// Whether a cycle that started at `started` has done the work that is due at `due`: another instance was first.
     pub fn is_done_by(&self, started: Timestamp, due: Timestamp) -> bool {
         match self {
@@ -134,6 +149,20 @@ mod tests {
             ("0 0 13 * fri", "2026-09-04T00:00:01Z", "2026-09-11T00:00:00Z"),
         ] {
             assert_eq!(next(line, after), expected, "{line} after {after}");
+        }
+    }
+
+    #[test]
+    fn a_profile_is_overdue_once_nobody_has_looked_for_three_periods() {
+        let every = Schedule::Every(Duration::from_secs(300));
+        let cron = Schedule::Cron(CronLine::parse("0 3 * * *").unwrap());
+        let started = at("2026-09-04T03:00:01Z");
+        for (schedule, fine, overdue) in [
+            (&every, "2026-09-04T03:15:01Z", "2026-09-04T03:15:02Z"),
+            (&cron, "2026-09-07T03:00:00Z", "2026-09-07T03:00:01Z"),
+        ] {
+            assert!(!schedule.is_overdue(started, at(fine)), "{fine}");
+            assert!(schedule.is_overdue(started, at(overdue)), "{overdue}");
         }
     }
 

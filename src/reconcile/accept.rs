@@ -26,12 +26,13 @@ pub struct Accepted {
 
 /// Accepts, or not, what one field was read to hold.
 pub fn accept(field: &FieldFacts, observation: &Observation) -> Accepted {
+    let is_older = is_older(observation);
     let Some(mut bases) = field.state.bases.clone() else {
         return Accepted {
             bases: None,
             row_changed: false,
             page_changed: false,
-            stale: false,
+            stale: is_older,
             late_write: false,
             force_push: false,
         };
@@ -48,7 +49,7 @@ pub fn accept(field: &FieldFacts, observation: &Observation) -> Accepted {
             .put_back
             .as_ref()
             .is_some_and(|sent| shows(page, sent));
-        stale = page_changed && !is_put_back && may_be_stale(page, field, observation);
+        stale = is_older || (!is_put_back && may_be_stale(page, page_changed, field, observation));
         if page_changed && !stale && !is_put_back && is_own_late_write(page, field, observation) {
             bases.page = page.clone();
             page_changed = false;
@@ -70,31 +71,50 @@ pub fn accept(field: &FieldFacts, observation: &Observation) -> Accepted {
     }
 }
 
-/// R2: a page older than our own last write is the past; in the minute of it, and for as long as an answer may
-/// be behind, so is every value that the page is known to have held before.
-fn may_be_stale(page: &Value, field: &FieldFacts, observation: &Observation) -> bool {
+/// R2: a page older than our own last write, or than an earlier read, is the past, whatever it shows.
+fn is_older(observation: &Observation) -> bool {
     let (Some(facts), Some(link)) = (&observation.page_facts, &observation.link) else {
         return false;
     };
     // Where Notion is trusted there is no past to be shown.
     let is_trusted = observation.read_lag.is_zero();
-    if !is_trusted && link.page_mark.is_some_and(|mark| facts.edited_at < mark) {
-        return true;
+    let known = link.page_mark.max(link.page_edited_at);
+    !is_trusted && known.is_some_and(|known| facts.edited_at < known)
+}
+
+/// R2: in the minute of the last write, and for as long as an answer may be behind, so is every value that the page is
+/// known to have held before: also the agreed one, where the page was seen in conflict with it since.
+fn may_be_stale(page: &Value, page_changed: bool, field: &FieldFacts, observation: &Observation) -> bool {
+    let lags = |since: time::OffsetDateTime| observation.now - since < observation.read_lag;
+    if !page_changed {
+        let seen_at = field.state.changed_at.notion;
+        let moved_on = field.page_in_conflict.as_ref().is_some_and(|seen| seen != page);
+        return moved_on && seen_at.is_some_and(lags);
     }
     field
         .state
         .past
         .iter()
-        .any(|past| past.value == *page && observation.now - past.until < observation.read_lag)
+        .any(|past| past.value == *page && lags(past.until))
 }
 
 /// R3: a value that we sent, that is not the baseline, and that nobody but us can have put there now.
+///
+/// An abandoned request may land at any time. One that was seen to apply may land once more; then the page's last edit
+/// is ours. One that was answered does not land again: its value is there by us only as long as the page's last edit is
+/// that very write, and an older read was taken for an edit meanwhile. After a later edit, somebody put it back.
 fn is_own_late_write(page: &Value, field: &FieldFacts, observation: &Observation) -> bool {
     let by_us = observation.page_facts.is_some_and(|facts| facts.edited_by_us);
+    let mark = observation.link.as_ref().and_then(|link| link.page_mark);
+    let is_untouched = observation
+        .page_facts
+        .zip(mark)
+        .is_some_and(|(facts, mark)| facts.edited_at <= mark);
+    let may_be_ours = |sent: &Sent| sent.abandoned || (by_us && (!sent.answered || is_untouched));
     field
         .sent
         .iter()
-        .any(|sent| sent.value == *page && !sent.pending && (sent.abandoned || by_us))
+        .any(|sent| sent.value == *page && !sent.pending && may_be_ours(sent))
 }
 
 /// R4: whether a read shows that a pending request was applied: every field it sent holds what was sent.

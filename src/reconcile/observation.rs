@@ -201,6 +201,8 @@ pub struct LinkFacts {
     pub phase: Phase,
     /// `last_edited_time` in the answer of our last settled write.
     pub page_mark: Option<OffsetDateTime>,
+    /// `last_edited_time` of the newest read so far, for as long as an answer may be behind it.
+    pub page_edited_at: Option<OffsetDateTime>,
     /// When that answer came, on the database's clock.
     pub page_written_at: Option<OffsetDateTime>,
     /// Whether the page was seen in the trash before.
@@ -315,6 +317,8 @@ pub struct FieldFacts {
     pub offset_error: Option<std::time::Duration>,
     /// A person's choice, made on exactly these values.
     pub chosen: Option<Side>,
+    /// What the page was last seen to hold in the field's open conflict.
+    pub page_in_conflict: Option<Value>,
 }
 
 /// One value that a request of ours carried for the field.
@@ -326,6 +330,8 @@ pub struct Sent {
     pub from_row: Option<Value>,
     /// Whether the request was given up as not applied.
     pub abandoned: bool,
+    /// Whether the request was answered: it was applied once, and does not land again.
+    pub answered: bool,
     /// Whether the outcome is still open.
     pub pending: bool,
 }

@@ -220,6 +220,10 @@ fn linked(observation: &Observation, link: &LinkFacts, edits: Edits) -> Presence
         }
         // Both were removed, each by its own people.
         (RowState::Absent, PageState::Trashed) => (Case::E5, PresenceAction::Bury, Reason::BothAreGone),
+        // A person ticked the box and trashed the page: neither side is written.
+        (RowState::Present, PageState::Trashed) if observation.opted_out => {
+            (Case::E6, PresenceAction::Hold, Reason::PageWasTrashed)
+        }
         // A person trashed the page of a row that did not change.
         (RowState::Present, PageState::Trashed) if !edits.row => {
             (Case::E6, on_trash(policy.on_page_trash), Reason::PageWasTrashed)

@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use time::OffsetDateTime;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use crate::report::ProfileReport;
+use crate::plan::ShortPlan;
+use crate::report::{ProfileReport, Refusal};
 use crate::value::{PageId, RecordKey};
 
 pub use stop::{Stop, Stopping};
@@ -55,6 +56,15 @@ pub enum WakeError {
     Stopping,
 }
 
+/// What a guard stopped, and with which words.
+#[derive(Clone, Debug)]
+pub struct Stopped {
+    /// What would be done.
+    pub plan: ShortPlan,
+    /// What guards said, by entity.
+    pub refusals: Vec<Refusal>,
+}
+
 /// What is known of one profile that a runner keeps.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileState {
@@ -68,6 +78,8 @@ pub struct ProfileState {
     pub next_run_at: Option<OffsetDateTime>,
     /// The report of the last cycle.
     pub last_report: Option<ProfileReport>,
+    /// What a guard stopped; looks at single records do not end it.
+    pub stopped: Option<Stopped>,
     /// Cycles that ended, however.
     pub runs: u64,
     /// Cycles that ended with the outcome `failed`.

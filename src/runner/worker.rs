@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::pending::Pending;
 use super::rest::{Failures, jittered};
 use super::stop::Stopping;
-use super::{Handle, Hint};
+use super::{Handle, Hint, Stopped};
 use crate::engine::{Engine, EngineError, Request, Run};
 use crate::ports::BoxFuture;
 use crate::project::Schedule;
@@ -28,6 +28,9 @@ const SOONEST: Duration = Duration::from_secs(3);
 
 /// Records taken up again at once.
 const AT_ONCE: usize = 100;
+
+/// Operations of a plan that a guard stopped which are kept, to be shown to whoever may approve it.
+const SHOWN: usize = 50;
 
 /// The longest that a schedule is slept on before the clocks are compared again.
 const DOZE: Duration = Duration::from_hours(1);
@@ -358,7 +361,7 @@ impl Worker {
         let taken = self.pending.taken_by_whole_cycle();
         let request = Request::all(Command::Sync);
         let run = opened.engine().run_attended(&request, &self.stopping).await;
-        if self.ended(run).await {
+        if self.ended(run, true).await {
             self.is_fresh = false;
             self.started = Some(began);
             if let Some(opened) = &self.opened {
@@ -425,7 +428,7 @@ impl Worker {
         for request in requests {
             let Some(opened) = &self.opened else { return };
             let run = opened.engine().run_attended(&request, &self.stopping).await;
-            if !self.ended(run).await {
+            if !self.ended(run, false).await {
                 // All of it again: what was done needs a comparison and nothing else.
                 self.pending.put_back(taken);
                 return;
@@ -434,7 +437,7 @@ impl Worker {
     }
 
     /// Notes how a cycle ended; answers whether its work is done.
-    async fn ended(&mut self, run: Run) -> bool {
+    async fn ended(&mut self, run: Run, is_whole: bool) -> bool {
         let code = run.report.failure.as_ref().map(|failure| failure.code);
         match code {
             Some(ErrorCode::Interrupted) => return false,
@@ -462,8 +465,27 @@ impl Worker {
         }
         self.failures.forget();
         self.look_again(&run.report).await;
+        self.stopped(&run, is_whole);
         self.tell(run.report, true);
         true
+    }
+
+    /// Notes what a guard stopped; only a look at everything shows that nothing is stopped any more.
+    fn stopped(&self, run: &Run, is_whole: bool) {
+        let entities = || {
+            run.report
+                .entities
+                .iter()
+                .filter(|entity| !entity.refusals.is_empty())
+        };
+        let names: Vec<&str> = entities().map(|entity| entity.entity.as_str()).collect();
+        let stopped = (!names.is_empty()).then(|| Stopped {
+            plan: run.plan.shortened(&names, SHOWN),
+            refusals: entities().flat_map(|entity| entity.refusals.clone()).collect(),
+        });
+        if is_whole || stopped.is_some() {
+            self.handle.update(&self.profile, |state| state.stopped = stopped);
+        }
     }
 
     async fn unopened(&mut self, unopened: Unopened) {

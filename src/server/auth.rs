@@ -1,8 +1,9 @@
 //! Who may ask for what: one decision for every request, before its route is looked up.
 //!
-//! Programs show the server's token as `Authorization: Bearer`; people log in with it once, and their browser keeps a
-//! cookie that is signed with a key made of it. Whoever changes the token ends every session. Without a token, which only
-//! loopback may do, everyone on this machine may do everything.
+//! Programs show a token as `Authorization: Bearer`; people log in with it once, and their browser keeps a cookie that is
+//! signed with a key made of the tokens. Whoever changes one ends every session. There are two [`Role`]s, each with a token
+//! of its own. Without a token, which only loopback may do, everyone on this machine is an operator, but for what needs a
+//! fresh log-in.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -30,11 +31,39 @@ const SESSION: time::Duration = time::Duration::hours(12);
 /// What the session key is made for; another use makes another key.
 const SESSION_KEY: &[u8] = b"frames-sync session key 1";
 
+/// What whoever was let in may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    /// Look at everything, and change nothing.
+    Viewer,
+    /// Choose sides of conflicts and ask for syncs too; and with the token entered anew, approve plans.
+    Operator,
+}
+
+impl Role {
+    /// Its name in cookies and on pages.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        [Self::Viewer, Self::Operator]
+            .into_iter()
+            .find(|role| role.name() == name)
+    }
+}
+
 /// Who may use a server, and under which names.
 #[derive(Clone)]
 pub struct Access {
     hosts: Hosts,
+    /// The operator's.
     token: Option<SecretString>,
+    /// The viewer's; never without the operator's.
+    viewer: Option<SecretString>,
     /// Signs sessions and forms.
     key: Arc<SecretSlice<u8>>,
     /// Whether others than this machine's programs are meant to reach it.
@@ -50,6 +79,12 @@ pub enum AccessError {
     /// The token could be guessed.
     #[error("the token is shorter than {SHORTEST_TOKEN} characters")]
     ShortToken,
+    /// Viewers would have a token, and operators none.
+    #[error("there is a viewer's token and none for operators")]
+    OnlyViewer,
+    /// Viewers would be operators.
+    #[error("the viewer's token is the operator's")]
+    SameToken,
     /// A host name is none.
     #[error("`{0}` is no host name")]
     Host(String),
@@ -60,6 +95,7 @@ impl fmt::Debug for Access {
         f.debug_struct("Access")
             .field("hosts", &self.hosts)
             .field("has_token", &self.token.is_some())
+            .field("has_viewer", &self.viewer.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -94,20 +130,50 @@ impl Access {
         Ok(Self {
             hosts: Hosts::new(listen, hosts),
             token,
+            viewer: None,
             key: Arc::new(SecretSlice::from(key)),
             is_public,
         })
     }
 
-    /// Whether this is the server's token; takes as long whatever is wrong with it.
-    pub(super) fn is_token(&self, given: &str) -> bool {
-        let Some(token) = &self.token else {
-            return false;
+    /// The same, with a second token for those who may look and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::OnlyViewer`] where there is no first one, [`AccessError::SameToken`] where it is the first one, and
+    /// [`AccessError::ShortToken`].
+    pub fn with_viewer(self, viewer: SecretString) -> Result<Self, AccessError> {
+        if !self.has_token() {
+            return Err(AccessError::OnlyViewer);
+        }
+        if viewer.expose_secret().chars().count() < SHORTEST_TOKEN {
+            return Err(AccessError::ShortToken);
+        }
+        if self.role_of(viewer.expose_secret()).is_some() {
+            return Err(AccessError::SameToken);
+        }
+        let key = self.sign(&[b"viewer", viewer.expose_secret().as_bytes()]);
+        Ok(Self {
+            viewer: Some(viewer),
+            key: Arc::new(SecretSlice::from(key)),
+            ..self
+        })
+    }
+
+    /// The role that a token stands for; takes as long whatever is wrong with it.
+    pub(super) fn role_of(&self, given: &str) -> Option<Role> {
+        let is = |token: &Option<SecretString>| {
+            let Some(token) = token else { return false };
+            let expected = self.sign(&[b"token", token.expose_secret().as_bytes()]);
+            mac(self.key.expose_secret(), &[b"token", given.as_bytes()])
+                .verify_slice(&expected)
+                .is_ok()
         };
-        let expected = self.sign(&[b"token", token.expose_secret().as_bytes()]);
-        mac(self.key.expose_secret(), &[b"token", given.as_bytes()])
-            .verify_slice(&expected)
-            .is_ok()
+        match (is(&self.token), is(&self.viewer)) {
+            (true, _) => Some(Role::Operator),
+            (false, true) => Some(Role::Viewer),
+            (false, false) => None,
+        }
     }
 
     /// Whether programs and people must show a token.
@@ -132,8 +198,13 @@ impl Access {
     }
 
     /// The `Set-Cookie` of a person who has just logged in.
-    pub(super) fn log_in(&self, now: OffsetDateTime) -> String {
-        let session = format!("{}.{}", (now + SESSION).unix_timestamp(), Uuid::new_v4().simple());
+    pub(super) fn log_in(&self, role: Role, now: OffsetDateTime) -> String {
+        let session = format!(
+            "{}.{}.{}",
+            (now + SESSION).unix_timestamp(),
+            Uuid::new_v4().simple(),
+            role.name()
+        );
         let signature = hex(&self.sign(&[b"session", session.as_bytes()]));
         self.cookie(&format!("{session}.{signature}"), SESSION.whole_seconds())
     }
@@ -165,12 +236,15 @@ impl Access {
         mac(self.key.expose_secret(), &[b"session", session.as_bytes()])
             .verify_slice(&unhex(signature)?)
             .ok()?;
-        let until: i64 = session.split('.').next()?.parse().ok()?;
-        (now.unix_timestamp() < until).then(|| self.opened(value))
+        let mut parts = session.split('.');
+        let until: i64 = parts.next()?.parse().ok()?;
+        let role = Role::named(parts.nth(1)?)?;
+        (now.unix_timestamp() < until).then(|| self.opened(value, role))
     }
 
-    fn opened(&self, cookie: &str) -> Session {
+    fn opened(&self, cookie: &str, role: Role) -> Session {
         Session {
+            role,
             form_token: hex(&self.sign(&[b"form", cookie.as_bytes()])),
         }
     }
@@ -179,6 +253,8 @@ impl Access {
 /// A person at a browser.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
+    /// What the person may do.
+    pub(super) role: Role,
     /// What every form of theirs carries, and no other site can know.
     pub(super) form_token: String,
 }
@@ -245,18 +321,21 @@ pub(super) async fn guard(State(app): State<Shared>, mut request: Request, next:
             "a proxy passed this on, and this server has no token that it could ask for",
         ));
     }
+    let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
+    let may = |role: Role| is_reading || role == Role::Operator;
     match realm {
         Realm::Outside | Realm::Door => {}
-        Realm::Api if access.has_token() && !bears_token(access, request.headers()) => {
-            return refused(Problem::unauthorised());
-        }
+        Realm::Api if access.has_token() => match bearer(access, request.headers()) {
+            None => return refused(Problem::unauthorised()),
+            Some(role) if !may(role) => return refused(needs_operator()),
+            Some(_) => {}
+        },
         Realm::Api => {}
         Realm::Pages => {
-            let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
             let session = if access.has_token() {
                 access.session(request.headers(), OffsetDateTime::now_utc())
             } else {
-                Some(access.opened(""))
+                Some(access.opened("", Role::Operator))
             };
             let Some(session) = session else {
                 app.counters.refused("no_session");
@@ -268,19 +347,32 @@ pub(super) async fn guard(State(app): State<Shared>, mut request: Request, next:
                     "forms are for browsers; programs use the API",
                 ));
             }
+            if !may(session.role) && request.uri().path() != "/logout" {
+                return refused(needs_operator());
+            }
             request.extensions_mut().insert(session);
         }
     }
     next.run(request).await
 }
 
-fn bears_token(access: &Access, headers: &HeaderMap) -> bool {
-    let shown = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '));
-    shown
-        .is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && access.is_token(token.trim()))
+fn needs_operator() -> Problem {
+    Problem::forbidden(
+        "needs_operator",
+        "with a viewer's token everything may be looked at and nothing changed",
+    )
+}
+
+/// The role of the token that a program shows.
+fn bearer(access: &Access, headers: &HeaderMap) -> Option<Role> {
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| access.role_of(token.trim()))?
 }
 
 /// A keyed digest of parts, each with its length before it.
@@ -362,14 +454,14 @@ mod tests {
     #[test]
     fn only_the_token_itself_is_the_token() {
         let access = access("0123456789abcdef01234567");
-        assert!(access.is_token("0123456789abcdef01234567"));
+        assert_eq!(access.role_of("0123456789abcdef01234567"), Some(Role::Operator));
         for wrong in [
             "",
             "0123456789abcdef0123456",
             "0123456789abcdef012345678",
             "0123456789ABCDEF01234567",
         ] {
-            assert!(!access.is_token(wrong));
+            assert_eq!(access.role_of(wrong), None);
         }
         assert!(!format!("{access:?}").contains("0123456789"));
     }
@@ -377,7 +469,7 @@ mod tests {
     #[test]
     fn a_session_ends_with_its_day_with_its_token_and_with_any_change() {
         let access = access("0123456789abcdef01234567");
-        let cookie = access.log_in(NOW);
+        let cookie = access.log_in(Role::Operator, NOW);
         assert!(cookie.contains("; HttpOnly; SameSite=Strict"));
         assert!(!cookie.contains("Secure"));
         assert!(!cookie.contains("0123456789abcdef01234567"));
@@ -398,10 +490,41 @@ mod tests {
     }
 
     #[test]
+    fn a_viewers_token_is_another_one_and_its_sessions_are_viewers() {
+        let (operators, viewers) = ("0123456789abcdef01234567", "viewer-0123456789abcdef0");
+        let with = |viewer: &str| access(operators).with_viewer(SecretString::from(viewer));
+        assert_eq!(with(operators).err(), Some(AccessError::SameToken));
+        assert_eq!(with(&viewers[1..]).err(), Some(AccessError::ShortToken));
+        let alone = Access::new(LOOPBACK, &[], None).unwrap();
+        let alone = alone.with_viewer(SecretString::from(viewers));
+        assert_eq!(alone.err(), Some(AccessError::OnlyViewer));
+
+        let both = with(viewers).unwrap();
+        assert_eq!(both.role_of(operators), Some(Role::Operator));
+        assert_eq!(both.role_of(viewers), Some(Role::Viewer));
+        assert_eq!(both.role_of("viewer-0123456789abcdef1"), None);
+        for role in [Role::Viewer, Role::Operator] {
+            let cookie = both.log_in(role, NOW);
+            let session = both.session(&with_cookie(&cookie), NOW).unwrap();
+            assert_eq!(session.role, role);
+        }
+        // Nobody becomes an operator by writing so, and another viewer's token ends every session.
+        let cookie = both.log_in(Role::Viewer, NOW);
+        let forged = cookie.replace(".viewer.", ".operator.");
+        assert_ne!(forged, cookie);
+        assert!(both.session(&with_cookie(&forged), NOW).is_none());
+        let other = with("viewer-0123456789abcdef1").unwrap();
+        assert!(other.session(&with_cookie(&cookie), NOW).is_none());
+    }
+
+    #[test]
     fn a_form_of_another_session_is_not_taken() {
         let access = access("0123456789abcdef01234567");
         let session = |cookie: &str| access.session(&with_cookie(cookie), NOW).unwrap();
-        let (one, other) = (session(&access.log_in(NOW)), session(&access.log_in(NOW)));
+        let (one, other) = (
+            session(&access.log_in(Role::Operator, NOW)),
+            session(&access.log_in(Role::Operator, NOW)),
+        );
         assert!(one.sent(&one.form_token));
         assert!(!one.sent(&other.form_token));
         assert!(!one.sent(""));
@@ -410,7 +533,7 @@ mod tests {
     #[test]
     fn what_others_reach_has_cookies_for_tls_only() {
         let public = Access::new(IpAddr::from([0, 0, 0, 0]), &[], token("0123456789abcdef01234567"));
-        let cookie = public.unwrap().log_in(NOW);
+        let cookie = public.unwrap().log_in(Role::Operator, NOW);
         assert!(cookie.starts_with("__Host-frames_sync="));
         assert!(cookie.ends_with("; Secure"));
     }

@@ -32,6 +32,9 @@ pub trait Memory: Send + Sync {
     /// Records a person's choice, made on the values of that `rev`; without one, on those of now.
     fn choose(&self, id: Uuid, rev: Option<i64>, side: Side) -> BoxFuture<'_, Result<Choice, MemoryError>>;
 
+    /// Lets a plan that a guard stopped run once, within the next hour.
+    fn approve(&self, hash: String) -> BoxFuture<'_, Result<(), MemoryError>>;
+
     /// Records with an error, at most `limit` for each entity.
     fn troubled(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Troubled>, MemoryError>>;
 

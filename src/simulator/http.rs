@@ -54,7 +54,7 @@ pub struct Simulator {
     pub root_page_id: Uuid,
     /// The tokens, in the order given.
     pub tokens: Vec<String>,
-    service: Shared,
+    pub(super) service: Shared,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -82,6 +82,30 @@ impl Simulator {
         let listener = std::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, options.port)))?;
         listener.set_nonblocking(true)?;
         let base_url = format!("http://{}", listener.local_addr()?);
+        let mut simulator = Self::apart(options, base_url);
+        let stopped = simulator.stop.subscribe();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let served = Arc::clone(&simulator.service);
+        let thread = std::thread::Builder::new()
+            .name("notion-simulator".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    // Registering a listener that is bound and non-blocking already has no way to fail but exhaustion.
+                    if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
+                        serve(listener, served, stopped).await;
+                    }
+                });
+                // Answers that are still slept on must not keep anyone waiting.
+                runtime.shutdown_background();
+            })?;
+        simulator.thread = Some(thread);
+        Ok(simulator)
+    }
+
+    /// A simulator that nobody serves.
+    pub(super) fn apart(options: Options, base_url: String) -> Self {
         let mut workspace = Workspace::new(options.seed, options.clock.now());
         workspace.set_file_host(&base_url);
         let mut tokens = options.tokens;
@@ -107,32 +131,14 @@ impl Simulator {
             options.rate,
             options.recording,
         );
-        let service: Shared = Arc::new(Mutex::new(service));
-        let (stop, stopped) = watch::channel(false);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let served = Arc::clone(&service);
-        let thread = std::thread::Builder::new()
-            .name("notion-simulator".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    // Registering a listener that is bound and non-blocking already has no way to fail but exhaustion.
-                    if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
-                        serve(listener, served, stopped).await;
-                    }
-                });
-                // Answers that are still slept on must not keep anyone waiting.
-                runtime.shutdown_background();
-            })?;
-        Ok(Self {
+        Self {
             base_url,
             root_page_id,
             tokens,
-            service,
-            stop,
-            thread: Some(thread),
-        })
+            service: Arc::new(Mutex::new(service)),
+            stop: watch::channel(false).0,
+            thread: None,
+        }
     }
 
     /// Waits until something stops it.

@@ -20,6 +20,7 @@
 
 mod clock;
 pub mod control;
+mod detached;
 mod fault;
 pub(crate) mod http;
 mod page;
@@ -33,9 +34,11 @@ mod webhook;
 pub mod workspace;
 
 pub use clock::Clock;
+pub use detached::Reply;
 pub use fault::{Applied, Effect, Fault, Trigger};
 pub use http::{Options, Simulator};
 pub use rate::RateLimits;
 pub use record::{Exchange, Recording};
-pub use webhook::{WebhookFaults, signature};
+pub use service::Manner;
+pub use webhook::{Parcel, WebhookFaults, signature};
 pub use workspace::{Moment, Workspace};

@@ -34,8 +34,10 @@ pub(crate) struct Delivery {
     pub(crate) manner: Manner,
 }
 
+/// How an answer reaches its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub enum Manner {
+    /// As it should.
     Whole,
     /// Half of the body, then the end of the connection.
     Truncated,

@@ -32,6 +32,7 @@ pub struct Table {
     log: Option<Log>,
     columns: Vec<String>,
     answered: Option<Vec<String>>,
+    updated_at: Option<String>,
     rows: BTreeMap<RecordKey, Columns>,
     next: i64,
 }
@@ -47,6 +48,7 @@ impl Table {
             log: None,
             columns: Vec::new(),
             answered: None,
+            updated_at: None,
             rows: BTreeMap::new(),
             next: 1,
         }
@@ -63,6 +65,13 @@ impl Table {
     #[must_use]
     pub fn answers(mut self, names: &[String]) -> Self {
         self.answered = Some(names.to_vec());
+        self
+    }
+
+    /// The same, with this column for the application to write the time of each change into.
+    #[must_use]
+    pub fn updated_at(mut self, column: &str) -> Self {
+        self.updated_at = Some(column.to_owned());
         self
     }
 
@@ -147,6 +156,12 @@ impl Table {
         self.next += 1;
     }
 
+    /// Whether the application changed the row at or after an instant, as its own column says.
+    fn is_since(&self, columns: &Columns, since: OffsetDateTime) -> bool {
+        let at = self.updated_at.as_ref().and_then(|column| columns.get(column));
+        matches!(at, Some(Value::Instant(at)) if at.as_nanosecond() >= since.unix_timestamp_nanos())
+    }
+
     fn holds(&self, key: &RecordKey, expect: &[RowChange]) -> bool {
         self.rows.get(key).is_some_and(|columns| {
             (self.scope)(columns)
@@ -199,6 +214,10 @@ pub fn key_text(value: &Value) -> String {
     }
 }
 
+/// What [`Tables`] held at an instant: rows and notes, by entity.
+#[derive(Clone)]
+pub struct Backup(BTreeMap<String, (BTreeMap<RecordKey, Columns>, Vec<Change>)>);
+
 /// The tables of one profile, by entity.
 #[derive(Default)]
 pub struct Tables {
@@ -214,6 +233,62 @@ impl Tables {
     /// Adds an entity's table.
     pub fn add(&self, entity: &str, table: Table) {
         self.lock().insert(entity.to_owned(), table);
+    }
+
+    /// All rows and change logs as they are now.
+    pub fn backup(&self) -> Backup {
+        let kept = |table: &Table| {
+            let notes = table.log.as_ref().map(|log| log.changes.clone());
+            (table.rows.clone(), notes.unwrap_or_default())
+        };
+        let tables = self.lock();
+        Backup(
+            tables
+                .iter()
+                .map(|(name, table)| (name.clone(), kept(table)))
+                .collect(),
+        )
+    }
+
+    /// Puts back what a backup holds, as a restore to an earlier instant does.
+    pub fn restore(&self, backup: &Backup) {
+        let mut tables = self.lock();
+        for (name, (rows, notes)) in &backup.0 {
+            let Some(table) = tables.get_mut(name) else {
+                continue;
+            };
+            table.rows.clone_from(rows);
+            if let Some(log) = &mut table.log {
+                log.changes.clone_from(notes);
+            }
+        }
+    }
+
+    /// Gives a row another value in a key column, as the application would; answers the new key, unless the row is not
+    /// there or the key is taken.
+    pub fn rekey(&self, entity: &str, key: &RecordKey, column: &str, value: Value) -> Option<RecordKey> {
+        let mut tables = self.lock();
+        let table = tables.get_mut(entity)?;
+        let mut columns = table.rows.get(key)?.clone();
+        columns.insert(column.to_owned(), value);
+        let new = table.key_of(&columns);
+        if table.rows.contains_key(&new) {
+            return None;
+        }
+        table.rows.remove(key);
+        table.rows.insert(new.clone(), columns);
+        if let Some(log) = &mut table.log {
+            log.changes.push(Change {
+                seq: table.next,
+                key: new.clone(),
+                old_key: Some(key.clone()),
+                deleted: false,
+                at: log.clock.now(),
+                columns: Some(vec![column.to_owned()]),
+            });
+            table.next += 1;
+        }
+        Some(new)
     }
 
     /// Inserts or replaces a row, as the application would; answers its key. Noted in the change log, if any.
@@ -323,12 +398,23 @@ impl Rows for Tables {
     fn updated_since<'a>(
         &'a self,
         entity: &'a str,
-        _since: OffsetDateTime,
+        since: OffsetDateTime,
         after: Option<&'a RecordKey>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
-        // A hint may name more rows than changed: all of them.
-        self.scan(entity, after, limit)
+        Box::pin(async move {
+            self.reading(entity, |table| {
+                let rows = table.rows.iter();
+                rows.filter(|(key, columns)| {
+                    after.is_none_or(|after| *key > after)
+                        && (table.scope)(columns)
+                        && table.is_since(columns, since)
+                })
+                .take(limit)
+                .map(|(key, columns)| table.seen(key, columns))
+                .collect()
+            })
+        })
     }
 }
 

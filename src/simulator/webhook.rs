@@ -30,16 +30,17 @@ pub struct WebhookFaults {
 
 /// An event or handshake to be sent.
 #[derive(Clone, Debug)]
-pub(crate) struct Parcel {
+pub struct Parcel {
     due: Moment,
     subscription: Uuid,
-    pub(crate) url: String,
+    /// Where it goes.
+    pub url: String,
     attempt: u32,
     payload: Json,
     /// The body's bytes, which the signature is of.
-    pub(crate) body: String,
+    pub body: String,
     /// The `X-Notion-Signature` header; none on the handshake.
-    pub(crate) signature: Option<String>,
+    pub signature: Option<String>,
 }
 
 #[derive(Clone, Debug)]

@@ -20,6 +20,13 @@ use crate::value::{PageId, RecordKey};
 /// Source: sync semantics, 5.0 R3: our own request may land that late.
 const KEEP_INTENTS: Duration = Duration::from_hours(24);
 
+/// How long they stand in the store: an hour longer, as in the real one.
+const FORGET_INTENTS: Duration = Duration::from_hours(25);
+
+/// What a [`MemoryStore`] held at an instant.
+#[derive(Clone)]
+pub struct MemoryBackup(State);
+
 /// A store in memory, together with the tables whose rows its commits write.
 pub struct MemoryStore {
     tables: Arc<dyn RowTables>,
@@ -27,7 +34,7 @@ pub struct MemoryStore {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     holder: Option<(String, OffsetDateTime)>,
     epoch: i64,
@@ -54,6 +61,16 @@ impl MemoryStore {
     /// Every link, by id.
     pub fn links(&self) -> Vec<Link> {
         self.lock().links.values().cloned().collect()
+    }
+
+    /// Everything as it is now.
+    pub fn backup(&self) -> MemoryBackup {
+        MemoryBackup(self.lock().clone())
+    }
+
+    /// Puts back what a backup holds, as a restore of the database to an earlier instant does.
+    pub fn restore(&self, backup: &MemoryBackup) {
+        *self.lock() = backup.0.clone();
     }
 
     /// The whole audit log, oldest first.
@@ -126,12 +143,19 @@ impl State {
                 Undo::Marks(entity, before)
             }
             Record::Acknowledged(entity, notes) => Undo::Acknowledged(entity, notes),
-            Record::Run(run) => Undo::Run(run.id, self.runs.insert(run.id, run)),
+            Record::Run(run) => {
+                // As the real store does; nobody asks for them any more, so that this needs no taking back.
+                self.intents.retain(|_, intent| {
+                    intent.status == IntentStatus::Pending || run.started_at - intent.sent_at < FORGET_INTENTS
+                });
+                Undo::Run(run.id, self.runs.insert(run.id, run))
+            }
             Record::Pin(pin) => Undo::Pin(pin.name.clone(), self.pins.insert(pin.name.clone(), pin)),
             Record::Approval(approval) => {
                 self.approvals.push(approval);
                 Undo::Approval
             }
+            Record::Forgotten(before) => Undo::Forgotten(before),
         };
         undo.push(done);
         Ok(())
@@ -159,9 +183,18 @@ impl State {
                 Undo::Approval => {
                     self.approvals.pop();
                 }
-                Undo::Acknowledged(..) => {}
+                Undo::Acknowledged(..) | Undo::Forgotten(_) => {}
             }
         }
+    }
+
+    fn forget(&mut self, before: OffsetDateTime, now: OffsetDateTime) {
+        self.audit.retain(|entry| entry.at >= before);
+        self.runs.retain(|_, run| run.started_at >= before);
+        self.conflicts.retain(|_, conflict| {
+            is_open(conflict) || conflict.closed_at.unwrap_or(conflict.opened_at) >= before
+        });
+        self.approvals.retain(|approval| approval.expires_at > now);
     }
 
     fn put_link(&mut self, mut link: Link) -> Result<Option<Link>, StoreError> {
@@ -200,6 +233,8 @@ enum Undo {
     Approval,
     /// Notes of an entity's change log, which go once everything else is stored.
     Acknowledged(String, Vec<i64>),
+    /// What is from before an instant, which goes then too.
+    Forgotten(OffsetDateTime),
 }
 
 impl Store for MemoryStore {
@@ -294,8 +329,10 @@ impl Store for MemoryStore {
                 }
             };
             for done in undo {
-                if let Undo::Acknowledged(entity, notes) = done {
-                    self.tables.acknowledge(&entity, &notes);
+                match done {
+                    Undo::Acknowledged(entity, notes) => self.tables.acknowledge(&entity, &notes),
+                    Undo::Forgotten(before) => state.forget(before, now),
+                    _ => {}
                 }
             }
             Ok(CommitOutcome::Committed(row))

@@ -4,5 +4,5 @@ mod memory;
 pub mod migrations;
 mod tables;
 
-pub use memory::MemoryStore;
+pub use memory::{MemoryBackup, MemoryStore};
 pub use tables::{StateError, StateTables};

@@ -1,8 +1,10 @@
 //! The one integration-test binary: a module for each behaviour.
 
+mod chaos;
 mod cli_live;
 mod codec;
 mod demo;
+mod deploy;
 mod engine;
 mod fresh;
 mod fuzz;
@@ -19,6 +21,7 @@ mod security;
 mod server;
 mod simulation;
 mod simulator;
+mod soak;
 mod support;
 mod sync;
 mod tidy;

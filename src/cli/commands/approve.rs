@@ -3,16 +3,10 @@
 use clap::Args;
 
 use crate::cli::context::{self, Selection};
-use crate::cli::remembered::{self, Memory};
+use crate::cli::remembered::Memory;
 use crate::cli::session;
 use crate::cli::{Exit, Failure, Format, Global, Terminal};
-use crate::ports::{Approval, Store as _};
 use crate::report::{ApproveReport, VERSION};
-
-/// How long an approval lasts.
-///
-/// Source: sync semantics, section 8.
-const LASTS: time::Duration = time::Duration::HOUR;
 
 /// Let a plan that a guard stopped run once, within the next hour.
 #[derive(Debug, Args)]
@@ -36,16 +30,7 @@ impl Approve {
             let mut until = Vec::new();
             for name in &names {
                 let memory = Memory::open(&project, name).await?;
-                let approval = Approval {
-                    hash: self.hash.clone(),
-                    expires_at: memory.now + LASTS,
-                };
-                memory
-                    .store
-                    .approve(&approval)
-                    .await
-                    .map_err(|error| remembered::store(&error))?;
-                until.push((name, approval.expires_at));
+                until.push((name, memory.approve(self.hash.clone()).await?));
             }
             Ok::<_, Failure>(until)
         })??;

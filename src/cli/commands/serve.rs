@@ -20,11 +20,14 @@ use crate::server::{self, Access, AccessError, Notice, SHORTEST_TOKEN, Served};
 /// The variable that holds the server's token.
 const TOKEN_VARIABLE: &str = "FRAMES_SYNC_API_TOKEN";
 
+/// The variable that holds the token of those who may look and nothing else.
+const VIEWER_VARIABLE: &str = "FRAMES_SYNC_VIEWER_TOKEN";
+
 /// Keep profiles in sync, and serve webhooks, an API, metrics and a dashboard.
 ///
 /// `run` plus HTTP. On loopback everyone on this machine may use it, unless FRAMES_SYNC_API_TOKEN is set, in the environment
 /// or in `.env`; then programs show it as `Authorization: Bearer`, and people log in with it. Anything but loopback needs the
-/// token, and TLS in front.
+/// token, and TLS in front. Whoever has FRAMES_SYNC_VIEWER_TOKEN instead may look at everything and change nothing.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// The address to listen on.
@@ -138,11 +141,16 @@ fn log(terminal: &Terminal) -> server::Log {
 
 /// Who may use the server, by the token of the environment or `.env`.
 fn access(project: &Project, listen: IpAddr, hosts: &[String]) -> Result<Access, Failure> {
-    let token = project
-        .environment
-        .get(TOKEN_VARIABLE)
-        .filter(|token| !token.is_empty());
-    Access::new(listen, hosts, token.map(SecretString::from)).map_err(|error| {
+    let variable = |name: &str| {
+        let value = project.environment.get(name).filter(|value| !value.is_empty());
+        value.map(SecretString::from)
+    };
+    let access = Access::new(listen, hosts, variable(TOKEN_VARIABLE));
+    let access = access.and_then(|access| match variable(VIEWER_VARIABLE) {
+        Some(viewer) => access.with_viewer(viewer),
+        None => Ok(access),
+    });
+    access.map_err(|error| {
         let failure = Failure::usage(error.to_string());
         match error {
             AccessError::NeedsToken => failure
@@ -151,7 +159,12 @@ fn access(project: &Project, listen: IpAddr, hosts: &[String]) -> Result<Access,
                 ))
                 .hint("and put a proxy with TLS in front, for the token crosses the network"),
             AccessError::ShortToken => failure.hint(format!(
-                "{TOKEN_VARIABLE} needs {SHORTEST_TOKEN} characters or more; `openssl rand -hex 32` prints 64"
+                "{TOKEN_VARIABLE} and {VIEWER_VARIABLE} need {SHORTEST_TOKEN} characters or more; \
+                 `openssl rand -hex 32` prints 64"
+            )),
+            AccessError::OnlyViewer => failure.hint(format!("set {TOKEN_VARIABLE} beside {VIEWER_VARIABLE}")),
+            AccessError::SameToken => failure.hint(format!(
+                "give {VIEWER_VARIABLE} another value than {TOKEN_VARIABLE}"
             )),
             AccessError::Host(_) => {
                 failure.hint("`--allow-host` takes a name alone, such as `sync.example.org`")

@@ -343,6 +343,7 @@ impl Session {
                 request_timeout: tuning.request_timeout,
                 lease: tuning.lease,
                 full_scan_every: tuning.full_scan_every,
+                audit_retention: self.profile.audit_retention,
                 ..Tuning::default()
             },
             holder: self.holder.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::Failure;
 use super::super::error::with_causes;
 use super::super::remembered::Remembered;
-use super::Session;
+use super::{Session, postgres};
 use crate::mapping::Mapping;
 use crate::notion::setup::SetUp;
 use crate::plan::option_names;
@@ -13,11 +13,18 @@ use crate::plan::schema_change::Known;
 use crate::ports::{Commit, Pin, Record, Store as _};
 use crate::report::ErrorCode;
 use crate::schema::DataSourceSchema;
+use crate::value::DataSourceId;
 
 impl Session {
     /// What was remembered of the databases in Notion.
     pub(crate) async fn known(&self) -> Result<Known, Failure> {
-        Ok(Remembered::of(&self.pins().await?).known)
+        let mut known = Remembered::of(&self.pins().await?).known;
+        if self.has_state {
+            let others = self.database.data_sources_of_others().await;
+            let others = others.map_err(|error| postgres(&error))?;
+            known.others = others.into_iter().map(DataSourceId).collect();
+        }
+        Ok(known)
     }
 
     async fn pins(&self) -> Result<Vec<Pin>, Failure> {

@@ -26,7 +26,7 @@ impl Work<'_> {
         let is_open = seen
             .intents
             .iter()
-            .any(|intent| intent.status != IntentStatus::Settled);
+            .any(|intent| matches!(intent.status, IntentStatus::Pending | IntentStatus::Abandoned));
         if page.last_edited_by != self.bot || !is_newer || is_open {
             return Ok(false);
         }

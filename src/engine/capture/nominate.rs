@@ -28,6 +28,8 @@ impl Work<'_> {
             None => RowSeen::Absent,
         };
         found.pages.insert(page.id.clone());
+        // E11: what a listing shows is not missing, whatever a direct read says.
+        let link = link.map(|link| Link { missed: None, ..link });
         self.nominate(entity, link, row, PageSeen::Seen(page), found)
             .await
     }
@@ -48,6 +50,7 @@ impl Work<'_> {
             planned: None,
             read: None,
             may_delete: false,
+            was_listed: false,
         };
         self.nominate(entity, Some(link), row, page, found).await?;
         found.candidates.entry(at).or_insert(candidate);
@@ -142,6 +145,7 @@ impl Work<'_> {
             None => true,
         });
         let first = planned.iter().map(|operation| operation.kind).min();
+        let was_listed = page_id.as_ref().is_some_and(|id| found.pages.contains(id));
         let may_delete = planned.iter().any(|operation| operation.kind.deletes().is_some());
         found.operations.extend(planned);
         let candidate = Candidate {
@@ -149,8 +153,9 @@ impl Work<'_> {
             key,
             page: page_id,
             planned: first,
-            read: read.map(Box::new),
+            read: read.map(|read| (self.engine.clock.now(), Box::new(read))),
             may_delete,
+            was_listed,
         };
         found.candidates.insert(at, candidate);
         Ok(())

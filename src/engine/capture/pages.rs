@@ -17,9 +17,6 @@ use crate::ports::{Link, LinkTotals, Marks, Page, PageParent, PageQuery, Priorit
 use crate::reconcile::{Phase, Side};
 use crate::value::{PageId, Value};
 
-/// Pages that one answer to a query holds.
-const PAGES_IN_AN_ANSWER: u64 = 100;
-
 impl Work<'_> {
     pub(super) async fn capture_pages(
         &self,
@@ -34,8 +31,7 @@ impl Work<'_> {
             || marks
                 .pages_listed_at
                 .is_none_or(|at| started - at >= self.engine.tuning.full_scan_every);
-        // A complete listing of few pages is one request as well, and shows what was trashed or moved.
-        let lists_all = complete_due || linked < PAGES_IN_AN_ANSWER;
+        let lists_all = complete_due || linked < self.engine.tuning.listed_whole;
         let query = match (lists_all, marks.pages_edited_until) {
             (false, Some(until)) => PageQuery::EditedSince(until - OVERLAP),
             _ => PageQuery::All,

@@ -276,7 +276,7 @@ impl Work<'_> {
                 Record::Audit(entry)
             })
             .collect();
-        intent.status = IntentStatus::Settled;
+        intent.status = IntentStatus::Answered;
         records.extend([Record::Intent(intent), Record::Link(Box::new(link))]);
         self.commit(records).await?;
         self.tally.count(&entity.name, |report| report.pages_updated += 1);

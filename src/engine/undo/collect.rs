@@ -190,6 +190,7 @@ impl Work<'_> {
                 planned: None,
                 read: None,
                 may_delete: false,
+                was_listed: false,
             });
         }
         plan.steps.extend(found.steps);

@@ -189,6 +189,7 @@ impl Step {
             read: None,
             // Whoever confirmed that the row goes again confirmed what comes of it.
             may_delete: self.what == What::DeleteRow,
+            was_listed: false,
         }
     }
 

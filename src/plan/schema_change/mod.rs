@@ -8,7 +8,7 @@ mod desired;
 mod diff;
 mod formula;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -35,6 +35,8 @@ pub struct Known {
     pub properties: BTreeMap<String, BTreeMap<String, PropertyId>>,
     /// For each entity the names of its options that were agreed on.
     pub options: BTreeMap<String, super::option_names::OptionNames>,
+    /// The data sources of other profiles with the same state: whatever their title, they are not this profile's.
+    pub others: BTreeSet<DataSourceId>,
 }
 
 /// A database as its mapping wants it.

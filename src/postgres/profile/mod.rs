@@ -80,6 +80,30 @@ impl ProfileDatabase {
         }
     }
 
+    /// The data sources that other profiles of the same state were set up with.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn data_sources_of_others(&self) -> Result<Vec<String>, PostgresError> {
+        let failed = |error: sqlx::Error| PostgresError::State {
+            doing: "read the pins of other profiles",
+            source: error.into(),
+        };
+        let sql = format!(
+            "select value from {}.pin where profile <> $1 and name like 'data\\_source:%'",
+            self.state.schema()
+        );
+        let mut transaction = begin(&self.pool, Purpose::Snapshot).await?;
+        let found = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .persistent(false)
+            .bind(self.state.profile())
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(found)
+    }
+
     /// The connections.
     pub fn pool(&self) -> &PgPool {
         &self.pool

@@ -21,11 +21,11 @@ use serde_json::{Value as Json, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::auth::Session;
-use super::{App, MemoryError, Problem, Shared, api};
+use super::auth::{Role, Session};
+use super::{App, MemoryError, Notice, Problem, Shared, api};
 use crate::reconcile::Side;
 use crate::report::ErrorCode;
-use crate::runner::Hint;
+use crate::runner::{Hint, Stopped};
 
 /// Conflicts shown on one page; the rest come up as these are settled.
 const MOST_CONFLICTS: usize = 50;
@@ -47,6 +47,7 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
         ("overview.html", include_str!("templates/overview.html")),
         ("profile.html", include_str!("templates/profile.html")),
         ("conflict.html", include_str!("templates/conflict.html")),
+        ("approve.html", include_str!("templates/approve.html")),
         ("login.html", include_str!("templates/login.html")),
         ("problem.html", include_str!("templates/problem.html")),
     ] {
@@ -61,6 +62,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/profiles/{profile}", get(profile))
         .route("/profiles/{profile}/sync", post(sync))
         .route("/profiles/{profile}/conflicts/{id}", get(conflict).post(choose))
+        .route("/profiles/{profile}/approve/{hash}", get(stopped).post(approve))
         .route("/login", get(login_page).post(log_in))
         .route("/logout", post(log_out))
         .route("/assets/{name}", get(asset))
@@ -116,6 +118,22 @@ fn page(app: &App, session: &Session, template: &str, mut context: Json) -> Resp
         context.insert("profiles_served".to_owned(), json!(names));
         context.insert("form_token".to_owned(), json!(session.form_token));
         context.insert("can_log_out".to_owned(), json!(app.access.has_token()));
+        let is_operator = session.role == Role::Operator;
+        context.insert("is_operator".to_owned(), json!(is_operator));
+        // Forms that change something are left out where this is empty.
+        let token = if is_operator {
+            session.form_token.as_str()
+        } else {
+            ""
+        };
+        context.insert("act_token".to_owned(), json!(token));
+        let approves = match (app.access.has_token(), is_operator) {
+            (true, true) => "here",
+            (true, false) => "by_operator",
+            // Nobody can log in afresh.
+            (false, _) => "by_command",
+        };
+        context.insert("approves".to_owned(), json!(approves));
     }
     render(template, context)
 }
@@ -136,6 +154,7 @@ impl Done {
             "sync" => Some("A sync has been asked for. It begins at once if no other is running."),
             "postgres" => Some("The value of Postgres will be kept. The record is being looked at now."),
             "notion" => Some("The value of Notion will be kept. The record is being looked at now."),
+            "approve" => Some("The plan may run once, and is being looked at now."),
             _ => None,
         }
     }
@@ -263,8 +282,13 @@ type Sent<T> = Result<Form<T>, FormRejection>;
 /// A form that one of this person's own pages sent.
 fn own_form(session: &Session, sent: Sent<Pressed>) -> Result<Pressed, Problem> {
     let Form(form) = sent.map_err(|_| Problem::bad_request("the form cannot be read"))?;
-    if session.sent(&form.form_token) {
-        Ok(form)
+    is_own(session, &form.form_token)?;
+    Ok(form)
+}
+
+fn is_own(session: &Session, form_token: &str) -> Result<(), Problem> {
+    if session.sent(form_token) {
+        Ok(())
     } else {
         Err(Problem::forbidden(
             "foreign_form",
@@ -304,6 +328,86 @@ async fn choose(
     Ok(Redirect::to(&format!("/profiles/{name}?done={done}")))
 }
 
+/// What a guard stopped, as this instance met it last.
+fn stopped_plan(app: &App, name: &str, hash: &str) -> Result<Stopped, Problem> {
+    app.memory(name)?;
+    let state = app
+        .handle
+        .states()
+        .into_iter()
+        .find(|state| state.profile == name);
+    let found = state.and_then(|state| state.stopped);
+    found.filter(|stopped| stopped.plan.hash == hash).ok_or_else(|| {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown_plan",
+            "this is not the plan that stands now, or another instance found it; ask for a sync, and look again",
+        )
+    })
+}
+
+fn approval(
+    app: &App,
+    session: &Session,
+    name: &str,
+    hash: &str,
+    is_wrong: bool,
+) -> Result<Response, Failed> {
+    let stopped = stopped_plan(app, name, hash)?;
+    let refusals: Vec<Json> = stopped.refusals.iter().map(shown::refusal).collect();
+    let context = json!({
+        "profile": name, "plan": shown::plan(&stopped.plan), "refusals": refusals, "is_wrong": is_wrong,
+    });
+    Ok(page(app, session, "approve.html", context))
+}
+
+async fn stopped(
+    State(app): State<Shared>,
+    Extension(session): Extension<Session>,
+    Path((name, hash)): Path<(String, String)>,
+) -> Result<Response, Failed> {
+    approval(&app, &session, &name, &hash, false)
+}
+
+/// What a person sends who lets a plan run: the token again, for a browser may be left open.
+#[derive(Deserialize)]
+struct Approved {
+    #[serde(default)]
+    form_token: String,
+    #[serde(default)]
+    token: String,
+}
+
+async fn approve(
+    State(app): State<Shared>,
+    Extension(session): Extension<Session>,
+    Path((name, hash)): Path<(String, String)>,
+    sent: Sent<Approved>,
+) -> Result<Response, Failed> {
+    let Form(form) = sent.map_err(|_| Problem::bad_request("the form cannot be read"))?;
+    is_own(&session, &form.form_token)?;
+    stopped_plan(&app, &name, &hash)?;
+    if !app.access.has_token() {
+        return Err(Problem::forbidden(
+            "needs_token",
+            "without a token nobody can log in afresh; use `frames-sync approve`",
+        )
+        .into());
+    }
+    if app.access.role_of(form.token.trim()) != Some(Role::Operator) {
+        app.counters.refused("wrong_login");
+        let mut response = approval(&app, &session, &name, &hash, true)?;
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        return Ok(response);
+    }
+    app.memory(&name)?.approve(hash.clone()).await?;
+    let line = format!("profile {name}: an operator approved plan {hash} in a browser");
+    (app.log)(Notice::Done, &line);
+    // The approval stands; if nobody is woken, the next cycle uses it.
+    let _ = app.handle.wake(&name, Hint::Anywhere);
+    Ok(Redirect::to(&format!("/profiles/{name}?done=approve")).into_response())
+}
+
 async fn login_page(State(app): State<Shared>) -> Response {
     if app.access.has_token() {
         render("login.html", json!({ "is_wrong": false }))
@@ -320,8 +424,11 @@ struct Login {
 }
 
 async fn log_in(State(app): State<Shared>, sent: Sent<Login>) -> Response {
-    if sent.is_ok_and(|Form(form)| app.access.is_token(form.token.trim())) {
-        let cookie = app.access.log_in(OffsetDateTime::now_utc());
+    let role = sent
+        .ok()
+        .and_then(|Form(form)| app.access.role_of(form.token.trim()));
+    if let Some(role) = role {
+        let cookie = app.access.log_in(role, OffsetDateTime::now_utc());
         return ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response();
     }
     app.counters.refused("wrong_login");

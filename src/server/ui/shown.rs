@@ -4,9 +4,10 @@ use serde_json::{Value as Json, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::plan::{OperationKind, ShortPlan};
 use crate::ports::RunRecord;
 use crate::report::{
-    ConflictReport, EntityStatus, ErrorCode, HistoryEntry, Outcome, ProfileReport, StatusReport,
+    ConflictReport, EntityStatus, ErrorCode, HistoryEntry, Outcome, ProfileReport, Refusal, StatusReport,
 };
 use crate::runner::ProfileState;
 use crate::server::{MemoryError, Troubled, has_failed};
@@ -38,7 +39,12 @@ pub(super) fn card(
         (Some((report, _)), _) => Some(report),
         (None, _) => stored,
     };
-    let stops = report.as_ref().map(stops).unwrap_or_default();
+    let mut stops = report.as_ref().map(stops).unwrap_or_default();
+    // A look at a single record since then says nothing of what was stopped.
+    let stopped = state.and_then(|state| state.stopped.as_ref());
+    if let Some(stopped) = stopped.filter(|_| !stops.iter().any(|stop| stop["approve"].is_string())) {
+        stops.extend(stopped.refusals.iter().map(refusal));
+    }
     let (entities, problem) = match &status {
         Ok(status) => (
             status
@@ -108,13 +114,63 @@ fn stops(report: &ProfileReport) -> Vec<Json> {
             "message": failure.message, "next": failure.code.explanation(), "approve": null,
         })
     });
-    let refusals = report.entities.iter().flat_map(|entity| &entity.refusals).map(|refusal| {
-        json!({
-            "is_failure": false, "entity": refusal.entity, "code": refusal.code.code(), "message": refusal.message,
-            "next": refusal.code.explanation(), "approve": refusal.approve,
+    let refusals = report.entities.iter().flat_map(|entity| &entity.refusals);
+    failure.chain(refusals.map(refusal)).collect()
+}
+
+/// What a guard said no to.
+pub(super) fn refusal(refusal: &Refusal) -> Json {
+    json!({
+        "is_failure": false, "entity": refusal.entity, "code": refusal.code.code(), "message": refusal.message,
+        "next": refusal.code.explanation(), "approve": refusal.approve,
+    })
+}
+
+/// A plan for whoever may let it run.
+pub(super) fn plan(plan: &ShortPlan) -> Json {
+    let counts: Vec<Json> = plan
+        .counts
+        .iter()
+        .map(|((entity, kind), count)| {
+            json!({ "entity": entity, "what": in_words(*kind), "count": count, "is_loss": kind.deletes().is_some() })
         })
-    });
-    failure.chain(refusals).collect()
+        .collect();
+    let first: Vec<Json> = plan
+        .first
+        .iter()
+        .map(|operation| {
+            let fields: Vec<Json> = operation
+                .fields
+                .iter()
+                .map(|field| json!({ "property": field.property, "from": value(&field.from), "to": value(&field.to) }))
+                .collect();
+            let kind = OperationKind::ALL.into_iter().find(|kind| kind.name() == operation.kind);
+            json!({
+                "entity": operation.entity, "key": operation.key, "what": kind.map_or("", in_words),
+                "reason": operation.reason, "fields": fields,
+            })
+        })
+        .collect();
+    let all: u64 = plan.counts.values().sum();
+    json!({ "hash": plan.hash, "counts": counts, "first": first, "more": all - first.len() as u64 })
+}
+
+/// What an operation does, as a person would say it.
+fn in_words(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::UpdateRow => "change a row",
+        OperationKind::InsertRow => "insert a row",
+        OperationKind::UpdatePage => "change a page",
+        OperationKind::RestorePage => "take a page out of the trash",
+        OperationKind::CreatePage => "make a page",
+        OperationKind::Adopt => "link a page to its row",
+        OperationKind::OpenConflict => "open a conflict",
+        OperationKind::MarkPage => "mark a page",
+        OperationKind::SetAside => "set a record aside",
+        OperationKind::TrashStray => "put a stray page into the trash",
+        OperationKind::TrashPage => "put a page into the trash",
+        OperationKind::DeleteRow => "delete a row",
+    }
 }
 
 /// A conflict with both values.
@@ -224,9 +280,19 @@ fn report_of(run: &RunRecord) -> Option<ProfileReport> {
 
 /// A value as people read it; never more of it than a page can show.
 fn value(value: &Json) -> Json {
-    let text = match value {
-        Json::Null => return json!({ "is_empty": true, "text": "" }),
-        Json::String(text) if text.is_empty() => return json!({ "is_empty": true, "text": "" }),
+    let text = plain(value);
+    if text.is_empty() {
+        return json!({ "is_empty": true, "text": "" });
+    }
+    let cut = text.char_indices().nth(LONGEST_VALUE).map(|(at, _)| at);
+    let shown = &text[..cut.unwrap_or(text.len())];
+    json!({ "is_empty": false, "text": shown, "is_cut": cut.is_some() })
+}
+
+/// A value without quotes and braces, where it has no more than a line's worth of structure.
+fn plain(value: &Json) -> String {
+    match value {
+        Json::Null => String::new(),
         Json::String(text) => text.clone(),
         Json::Bool(flag) => if *flag { "yes" } else { "no" }.to_owned(),
         Json::Number(number) => number.to_string(),
@@ -234,11 +300,15 @@ fn value(value: &Json) -> Json {
             let items: Vec<&str> = items.iter().filter_map(Json::as_str).collect();
             items.join(", ")
         }
+        // A whole row or page: what is empty in it says nothing.
+        Json::Object(fields) => {
+            let told = fields.iter().map(|(name, value)| (name, plain(value)));
+            let told = told.filter(|(_, text)| !text.is_empty());
+            let told: Vec<String> = told.map(|(name, text)| format!("{name}: {text}")).collect();
+            told.join(" · ")
+        }
         other => serde_json::to_string_pretty(other).unwrap_or_default(),
-    };
-    let cut = text.char_indices().nth(LONGEST_VALUE).map(|(at, _)| at);
-    let shown = &text[..cut.unwrap_or(text.len())];
-    json!({ "is_empty": false, "text": shown, "is_cut": cut.is_some() })
+    }
 }
 
 /// Where Notion shows an object; only for what is an id.
@@ -297,7 +367,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::report::{EntityReport, Failure, Refusal};
+    use crate::report::{EntityReport, Failure};
 
     #[test]
     fn values_are_read_by_people_and_never_endless() {
@@ -352,6 +422,15 @@ mod tests {
             None,
             datetime!(2026-09-04 12:00 UTC),
         )
+    }
+
+    #[test]
+    fn a_whole_record_is_told_in_a_line_and_without_what_is_empty() {
+        let record =
+            json!({ "Name": "Rover", "Note": "", "size": 3, "open": true, "tags": ["a", "b"], "lead": null });
+        let told = value(&record);
+        assert_eq!(told["text"], "Name: Rover · size: 3 · open: yes · tags: a, b");
+        assert_eq!(value(&json!({ "Note": "" }))["is_empty"], true);
     }
 
     #[test]

@@ -7,13 +7,14 @@
 mod seen;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::to_bytes;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::json;
+use tokio::time::Instant;
 
 use self::seen::{Seen, Verdict};
 use super::{App, Memory, MemoryError, Notice, Problem, Shared, Subscription};
@@ -239,7 +240,7 @@ async fn take(
         return Ok(Outcome::Ignored);
     };
     Ok(
-        match gate.seen(|seen| seen.judge(&event.id, &page, Instant::now())) {
+        match gate.seen(|seen| seen.judge(&event.id, &page, Instant::now().into_std())) {
             Verdict::Pass => wake(app, profile, page)?,
             Verdict::Merged => Outcome::Merged,
             Verdict::Later(wait) => {
@@ -280,7 +281,7 @@ fn later(app: Shared, profile: String, page: PageId, wait: Duration) {
     tokio::spawn(async move {
         tokio::time::sleep(wait).await;
         if let Some(gate) = app.gates.get(&profile) {
-            gate.seen(|seen| seen.paid(&page, Instant::now()));
+            gate.seen(|seen| seen.paid(&page, Instant::now().into_std()));
         }
         // A hint that is lost costs latency only.
         let _ = wake(&app, &profile, page);

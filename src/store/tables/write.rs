@@ -77,6 +77,7 @@ impl StateTables {
                 .await?;
             }
             Record::Approval(approval) => self.approve(connection, approval).await?,
+            Record::Forgotten(before) => self.forget(connection, *before).await?,
         }
         Ok(())
     }
@@ -133,9 +134,9 @@ impl StateTables {
         conflict: &Conflict,
     ) -> Result<(), StateError> {
         self.query(
-            "insert into {s}.conflict (id, profile, link, entity, open, rev, opened_at, body) \
-             values ($2, $1, $3, $4, $5, $6, $7, $8::text::json) on conflict (id) do update \
-             set open = excluded.open, rev = excluded.rev, body = excluded.body",
+            "insert into {s}.conflict (id, profile, link, entity, open, rev, opened_at, closed_at, body) \
+             values ($2, $1, $3, $4, $5, $6, $7, $8, $9::text::json) on conflict (id) do update \
+             set open = excluded.open, rev = excluded.rev, closed_at = excluded.closed_at, body = excluded.body",
         )
         .bind(conflict.id)
         .bind(conflict.link)
@@ -143,6 +144,7 @@ impl StateTables {
         .bind(is_open(conflict))
         .bind(conflict.rev)
         .bind(conflict.opened_at)
+        .bind(conflict.closed_at)
         .bind(body(conflict)?)
         .execute(connection)
         .await?;
@@ -183,6 +185,23 @@ impl StateTables {
         .bind(body(run)?)
         .execute(connection)
         .await?;
+        Ok(())
+    }
+
+    async fn forget(&self, connection: &mut PgConnection, before: OffsetDateTime) -> Result<(), StateError> {
+        // A role that got its rights before there was such a function keeps everything, and `doctor` says what it lacks.
+        let function = format!("{}.forget(text, timestamptz)", self.schema);
+        let may: bool = sqlx::query_scalar("select has_function_privilege($1, 'execute')")
+            .persistent(false)
+            .bind(function)
+            .fetch_one(&mut *connection)
+            .await?;
+        if may {
+            self.query("select {s}.forget($1, $2)")
+                .bind(before)
+                .execute(connection)
+                .await?;
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frames_sync::ports::Store;
+use frames_sync::ports::{Commit, Fence, Record, Store};
 use frames_sync::postgres::ProfileDatabase;
 use frames_sync::simulator::{Effect, Fault, Trigger};
 use serde_json::json;
@@ -180,6 +180,36 @@ async fn a_held_lease_names_its_holder_and_its_end() {
         lease.message.contains("`another-machine`") && lease.message.contains("until 2"),
         "{lease:?}"
     );
+}
+
+#[tokio::test]
+async fn a_profile_that_nobody_keeps_is_told() {
+    let world = World::frames().await;
+    world.set_up();
+    // Some records of the sample are ones that no sync can carry.
+    assert_eq!(world.run(&["sync"]).code, Some(1));
+    let (checks, _) = world.doctor();
+    assert_eq!(check(&checks, "last look").status, "ok", "{checks:#?}");
+    let pool = world.database.connect().await;
+    let database =
+        ProfileDatabase::new(pool, "frames_sync", "calpoly", Default::default(), None).expect("names");
+    let lease = database.acquire("test", Duration::from_secs(60)).await;
+    let fence = Fence {
+        epoch: lease.expect("an answer").expect("free").epoch,
+    };
+    let mut marks = database.marks("teams").await.expect("marks");
+    marks.rows_captured_at = marks.rows_captured_at.map(|at| at - Duration::from_secs(7200));
+    let records = vec![Record::Marks("teams".to_owned(), marks)];
+    database
+        .commit(fence, Commit::of(records))
+        .await
+        .expect("a commit");
+    database.release(fence).await.expect("an answer");
+    let (checks, code) = world.doctor();
+    let look = check(&checks, "last look");
+    assert_eq!((look.status.as_str(), code), ("warn", Some(0)), "{look:?}");
+    assert!(look.message.contains("due every 300 s"), "{look:?}");
+    assert!(look.help.contains("frames-sync run"), "{look:?}");
 }
 
 #[tokio::test]

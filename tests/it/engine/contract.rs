@@ -8,8 +8,8 @@ use frames_sync::journal::{
 };
 use frames_sync::mapping::Predicate;
 use frames_sync::ports::{
-    Approval, Clock, Commit, CommitOutcome, Fence, Link, Pin, Record, Row, RowChange, RowOutcome, RowWrite,
-    Rows, Store, StoreError,
+    Approval, AuditFilter, Clock, Commit, CommitOutcome, Fence, Link, Pin, Record, Row, RowChange,
+    RowOutcome, RowWrite, Rows, RunRecord, Store, StoreError,
 };
 use frames_sync::postgres::{EntityTable, ProfileDatabase, introspect_all, migrate_state};
 use frames_sync::reconcile::{Phase, Reason, Side};
@@ -59,6 +59,77 @@ fn update(key: &str, to: &str, expect: &str) -> RowWrite {
             column: "name".to_owned(),
             value: Value::text(expect),
         }],
+    }
+}
+
+/// What is older than it is kept goes, and nothing else: neither what is of that instant nor what is open.
+async fn forgets(store: &dyn Store, fence: Fence, entry: &AuditEntry, now: time::OffsetDateTime) {
+    let old = now - time::Duration::days(40);
+    let before = now - time::Duration::days(30);
+    let run = |number, started_at| RunRecord {
+        id: Uuid::from_u128(number),
+        command: "sync".to_owned(),
+        started_at,
+        finished_at: None,
+        report: None,
+    };
+    let conflict = |number, status, closed_at| Conflict {
+        id: Uuid::from_u128(number),
+        link: entry.link.unwrap_or_default(),
+        entity: "teams".to_owned(),
+        key: RecordKey::single("team_1"),
+        page: None,
+        property: None,
+        base_row: None,
+        base_page: None,
+        row: None,
+        page_value: None,
+        reason: Reason::OnlyNotionChanged,
+        evidence: serde_json::Value::Null,
+        status,
+        rev: 1,
+        opened_at: old,
+        closed_at,
+    };
+    let aged = |number, at| AuditEntry {
+        id: Uuid::from_u128(number),
+        at,
+        ..entry.clone()
+    };
+    let records = vec![
+        Record::Audit(aged(30, old)),
+        Record::Audit(aged(31, before)),
+        Record::Run(run(32, old)),
+        Record::Run(run(33, now)),
+        Record::Conflict(conflict(34, ConflictStatus::Open, None)),
+        Record::Conflict(conflict(35, ConflictStatus::AutoResolved, Some(old))),
+        Record::Conflict(conflict(36, ConflictStatus::AutoResolved, Some(now))),
+    ];
+    store.commit(fence, Commit::of(records)).await.unwrap();
+    store
+        .commit(fence, Commit::of(vec![Record::Forgotten(before)]))
+        .await
+        .unwrap();
+    let entry_is_kept = async |number| {
+        let filter = AuditFilter {
+            entry: Some(Uuid::from_u128(number)),
+            limit: 1,
+            ..AuditFilter::default()
+        };
+        !store.audit(&filter).await.unwrap().is_empty()
+    };
+    assert_eq!((entry_is_kept(30).await, entry_is_kept(31).await), (false, true));
+    let runs: Vec<Uuid> = store
+        .runs(9)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|run| run.id)
+        .collect();
+    assert_eq!(runs, [Uuid::from_u128(33)]);
+    for (number, is_kept) in [(34, true), (35, false), (36, true)] {
+        let found = store.conflict(Uuid::from_u128(number)).await.unwrap();
+        assert_eq!(found.is_some(), is_kept, "{number}");
     }
 }
 
@@ -132,7 +203,7 @@ pub(crate) async fn holds(store: &dyn Store, rows: &dyn Rows, now: time::OffsetD
     );
     assert_eq!(
         store
-            .audit(&frames_sync::ports::AuditFilter {
+            .audit(&AuditFilter {
                 limit: 9,
                 ..Default::default()
             })
@@ -332,6 +403,7 @@ pub(crate) async fn holds(store: &dyn Store, rows: &dyn Rows, now: time::OffsetD
         told.iter().map(|link| link.phase).collect::<Vec<_>>(),
         [Phase::Linked]
     );
+    forgets(store, fence, &entry, now).await;
 
     // A pin is replaced, and what tells the database from another one does not change by itself.
     for value in ["first", "second"] {

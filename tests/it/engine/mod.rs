@@ -10,4 +10,5 @@ mod cycle;
 mod faults;
 mod pages;
 mod presence;
+mod updated_at;
 mod world;

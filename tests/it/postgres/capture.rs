@@ -25,6 +25,23 @@ async fn captured(pool: &PgPool) -> ProfileDatabase {
     profile
 }
 
+#[tokio::test]
+async fn profiles_that_share_a_table_may_install_its_triggers_at_the_same_time() {
+    let database = TestDatabase::frames().await;
+    let pool = database.connect().await;
+    students(&pool).await;
+    let students = table(&pool, "students").await;
+    let profiles: Vec<String> = (0..4).map(|number| format!("profile-{number}")).collect();
+    for _ in 0..5 {
+        let installing = profiles.iter().map(|profile| async {
+            capture::install(&pool, STATE, profile, "students", &students, &names(&["id"])).await
+        });
+        for installed in futures_util::future::join_all(installing).await {
+            installed.expect("one after the other");
+        }
+    }
+}
+
 async fn notes(profile: &ProfileDatabase) -> Vec<Change> {
     profile.changes("students", 100).await.expect("notes")
 }

@@ -1,10 +1,6 @@
 //! Behind PgBouncer in transaction mode, where two statements of a client meet two servers.
 
-use std::fs;
-use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
 use frames_sync::cluster::{Cluster, Engine};
@@ -14,59 +10,13 @@ use frames_sync::postgres::{ConnectOptions, NoteListener, capture, connect};
 use sqlx::{Connection, PgConnection};
 
 use super::{STATE, names, students, table};
+use crate::chaos::pooler::Pooler;
 
-/// A PgBouncer that ends with the test.
-struct Pooler {
-    process: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
-
-impl Pooler {
-    fn start(cluster: &Cluster) -> Self {
-        let url = cluster.url("postgres");
-        let (_, server) = url.split_once("?host=").expect("a socket");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|port| port.local_addr())
-            .expect("a port")
-            .port();
-        let folder = tempfile::TempDir::new().expect("a folder");
-        let settings = folder.path().join("pgbouncer.ini");
-        fs::write(
-            &settings,
-            format!(
-                "[databases]\n* = host={server} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-                 unix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 3\n"
-            ),
-        )
-        .expect("settings");
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("readable by that user");
-        let mut command = Command::new("/usr/sbin/pgbouncer");
-        command
-            .arg("-q")
-            .arg(&settings)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        // Like the server, it refuses to be root; it runs as whom the server runs as.
-        let owner = fs::metadata(server).expect("the server's directory");
-        command.uid(owner.uid()).gid(owner.gid());
-        let process = command
-            .spawn()
-            .expect("`apt-get install -y pgbouncer` installs what this test needs");
-        Self {
-            process,
-            port,
-            _folder: folder,
-        }
-    }
-}
-
-impl Drop for Pooler {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// One in front of a cluster.
+fn pooler(cluster: &Cluster) -> Pooler {
+    let url = cluster.url("postgres");
+    let (_, server) = url.split_once("?host=").expect("a socket");
+    Pooler::start(Path::new(server))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -77,8 +27,8 @@ async fn notes_are_found_behind_pgbouncer_though_nobody_hears_a_notify() {
         .await
         .expect("a connection");
     sample::load(&mut direct).await.expect("the sample");
-    let pooler = Pooler::start(&cluster);
-    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", pooler.port).into();
+    let pooler = pooler(&cluster);
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", pooler.port()).into();
     let pool = connect(&url, &ConnectOptions::default())
         .await
         .expect("a connection");
@@ -96,8 +46,19 @@ async fn notes_are_found_behind_pgbouncer_though_nobody_hears_a_notify() {
             .await
             .expect("an edit");
         let noted = tokio::time::timeout(Duration::from_secs(10), listener.noted()).await;
-        // The proof is heard by nobody; from then on the change log is looked at.
+        // Nobody listens there, and the change log is looked at.
         assert_eq!(noted.as_deref(), Ok("students"));
+    }
+    // Every server that the pooler lends out writes notes, and whoever has it next gets its answers and nothing else.
+    for number in 0..50 {
+        let edits = (2..5).map(|student| {
+            let sql =
+                format!("update students set terms_remaining = {number} where id = 'student_00{student}'");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&pool)
+        });
+        for edited in futures_util::future::join_all(edits).await {
+            assert!(edited.is_ok(), "{edited:?}");
+        }
     }
 }
 
@@ -109,10 +70,10 @@ async fn everything_works_behind_pgbouncer_in_transaction_mode() {
         .await
         .expect("a connection");
     sample::load(&mut direct).await.expect("the sample");
-    let pooler = Pooler::start(&cluster);
+    let pooler = pooler(&cluster);
     let url = format!(
         "postgres://postgres@127.0.0.1:{}/postgres?channel_binding=prefer",
-        pooler.port
+        pooler.port()
     );
     let pool = connect(&url.as_str().into(), &ConnectOptions::default())
         .await

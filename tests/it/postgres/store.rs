@@ -336,6 +336,20 @@ async fn the_audit_log_cannot_be_rewritten() {
     ] {
         sqlx::raw_sql(sql).execute(&pool).await.expect_err(sql);
     }
+    // Not even what may be forgotten goes by the way that forgets, before its day is over.
+    let today = AuditEntry {
+        at: OffsetDateTime::now_utc(),
+        ..audit(4, 2, 0)
+    };
+    store
+        .commit(fence, Commit::of(vec![Record::Audit(today)]))
+        .await
+        .expect("a commit");
+    let soon = Record::Forgotten(OffsetDateTime::now_utc() - time::Duration::HOUR);
+    store
+        .commit(fence, Commit::of(vec![soon]))
+        .await
+        .expect_err("too early");
     let writes = store
         .writes_since(&[Uuid::from_u128(1)], at(0))
         .await

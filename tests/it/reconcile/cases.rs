@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use frames_sync::mapping::{ConflictPolicy, Direction, Initial};
 use frames_sync::reconcile::last_write::Interval;
-use frames_sync::reconcile::{PageState, RowState, Sides, decide};
+use frames_sync::reconcile::{PageState, RowState, Sent, Sides, decide};
 use frames_sync::value::Value;
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -29,6 +29,17 @@ struct Case {
     changed: Option<Changed>,
     /// A value we sent that was given up as lost.
     given_up: Option<String>,
+    /// A value we sent, to which Notion answered.
+    answered: Option<String>,
+    /// Minutes before now of the page's last edit, and whether it was ours.
+    #[serde(default)]
+    edited: (i64, bool),
+    /// Minutes before now of our last answered write to the page.
+    wrote: Option<i64>,
+    /// Minutes before now of the last edit that an earlier read showed.
+    read: Option<i64>,
+    /// What the page showed a minute ago, when the field's conflict was opened.
+    in_conflict: Option<String>,
     /// A value that the page held until a minute ago.
     held_before: Option<String>,
     #[serde(default)]
@@ -83,6 +94,15 @@ fn the_cases_are_decided_as_they_say() {
             facts
                 .sent
                 .extend(case.given_up.as_deref().map(|text| sent(text, true)));
+            facts.sent.extend(case.answered.as_deref().map(|text| Sent {
+                answered: true,
+                abandoned: false,
+                ..sent(text, true)
+            }));
+            if let Some(shown) = &case.in_conflict {
+                facts.page_in_conflict = Some(Value::text(shown.as_str()));
+                facts.state.changed_at.notion = Some(ago(60));
+            }
             if let Some(held) = &case.held_before {
                 let until = ago(60);
                 facts.state.past.push(frames_sync::reconcile::PastValue {
@@ -99,6 +119,12 @@ fn the_cases_are_decided_as_they_say() {
             }
             let mut seen = observation(RowState::Present, PageState::Live, facts);
             seen.policy.initial = case.initial;
+            if let (Some(link), Some(page)) = (&mut seen.link, &mut seen.page_facts) {
+                link.page_mark = case.wrote.map(|minutes| ago(minutes * 60));
+                link.page_edited_at = case.read.map(|minutes| ago(minutes * 60));
+                page.edited_at = ago(case.edited.0 * 60);
+                page.edited_by_us = case.edited.1;
+            }
             let decision = decide(&seen);
             let reason = serde_json::to_value(decision.fields[0].reason).unwrap();
             assert_eq!(

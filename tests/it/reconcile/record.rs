@@ -53,6 +53,7 @@ pub(crate) fn field(base: Option<&str>, row: Option<&str>, page: Option<&str>, a
         },
         offset_error: Some(Duration::from_secs(1)),
         chosen: None,
+        page_in_conflict: None,
     }
 }
 
@@ -79,6 +80,7 @@ pub(crate) fn observation(row: RowState, page: PageState, field: FieldFacts) -> 
         link: (page != PageState::None).then_some(LinkFacts {
             phase: Phase::Linked,
             page_mark: None,
+            page_edited_at: None,
             page_written_at: None,
             was_trashed: false,
             missed_for_a_day: false,
@@ -103,6 +105,7 @@ pub(crate) fn sent(text: &str, abandoned: bool) -> Sent {
         value: Value::text(text),
         from_row: Some(Value::text("base")),
         abandoned,
+        answered: false,
         pending: !abandoned,
     }
 }

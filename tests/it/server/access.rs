@@ -9,8 +9,9 @@ use super::{BOTH, SQL};
 const ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Every route, how it is asked, and what it answers a stranger.
-fn routes() -> Vec<(Method, String, u16)> {
+pub(super) fn routes() -> Vec<(Method, String, u16)> {
     let conflict = format!("/profiles/cal/conflicts/{ID}");
+    let plan = "/profiles/cal/approve/0123456789abcdef".to_owned();
     let mut routes = vec![
         (Method::GET, "/healthz".to_owned(), 200),
         (Method::GET, "/readyz".to_owned(), 200),
@@ -42,6 +43,8 @@ fn routes() -> Vec<(Method, String, u16)> {
         (Method::POST, "/profiles/cal/sync".to_owned(), 303),
         (Method::GET, conflict.clone(), 303),
         (Method::POST, conflict, 303),
+        (Method::GET, plan.clone(), 303),
+        (Method::POST, plan, 303),
         (Method::POST, "/logout".to_owned(), 303),
         (Method::GET, "/nothing".to_owned(), 303),
         (Method::GET, "//metrics".to_owned(), 303),
@@ -125,7 +128,8 @@ async fn every_answer_forbids_scripts_frames_and_caches() {
         );
         assert!(policy.contains("frame-ancestors 'none'") && policy.contains("form-action 'self'"));
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        // Not `no-referrer`: browsers would send our own forms with `Origin: null`.
+        assert_eq!(answer.header("referrer-policy"), "same-origin", "{path}");
         let is_asset = path.starts_with("/assets/");
         assert_eq!(
             answer.header("cache-control") == "no-store",

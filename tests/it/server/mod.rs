@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod pages;
+mod roles;
 mod webhooks;
 mod world;
 

@@ -251,6 +251,7 @@ async fn events_of_elsewhere_wake_nobody() {
     }
     assert_eq!(outcomes(&served, "woken").await, 1.0);
     assert_eq!(outcomes(&served, "foreign_connection").await, 3.0);
+    assert_eq!(outcomes(&served, "foreign_workspace").await, 1.0);
 }
 
 #[tokio::test]

@@ -18,6 +18,12 @@ use crate::support::{TestDatabase, TestProject};
 /// The server's token in these tests.
 pub(super) const TOKEN: &str = "canary-0123456789abcdef0123456789";
 
+/// The variable of the operators' token.
+const OPERATORS: &str = "FRAMES_SYNC_API_TOKEN";
+
+/// The token of those who may look and nothing else.
+pub(super) const VIEWER: &str = "canary-viewer-0123456789abcdef";
+
 const PROJECT: &str = "version: 1
 default_profile: cal
 defaults:
@@ -177,13 +183,23 @@ impl World {
 
     /// Serves, with a token or without; answers once the first cycle has ended.
     pub(super) async fn serve(&self, token: Option<&str>, arguments: &[&str]) -> Served {
+        let tokens: Vec<(&str, &str)> = token.map(|token| (OPERATORS, token)).into_iter().collect();
+        self.serve_as(&tokens, arguments).await
+    }
+
+    /// The same for operators and viewers, each with their token.
+    pub(super) async fn serve_both(&self) -> Served {
+        self.serve_as(&[(OPERATORS, TOKEN), ("FRAMES_SYNC_VIEWER_TOKEN", VIEWER)], &[])
+            .await
+    }
+
+    async fn serve_as(&self, tokens: &[(&str, &str)], arguments: &[&str]) -> Served {
         let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
         all.extend(arguments);
         let mut command = self.project.command(&all);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
-        if let Some(token) = token {
-            command.env("FRAMES_SYNC_API_TOKEN", token);
-        }
+        command.envs(tokens.iter().copied());
+        let token = tokens.iter().find(|(name, _)| *name == OPERATORS);
         let mut child = command.spawn().expect("the built binary runs");
         let mut lines = BufReader::new(child.stderr.take().expect("standard error")).lines();
         let log = Arc::new(Mutex::new(String::new()));
@@ -207,7 +223,7 @@ impl World {
             child,
             base,
             log,
-            token: token.map(str::to_owned),
+            token: token.map(|(_, token)| (*token).to_owned()),
             client: Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
                 .build()
@@ -315,7 +331,12 @@ impl Served {
 
     /// Logs in, and answers with the cookie.
     pub(super) async fn log_in(&self) -> String {
-        let answer = self.form("/login", "", &[("token", TOKEN)]).await;
+        self.log_in_with(TOKEN).await
+    }
+
+    /// Logs in with that token.
+    pub(super) async fn log_in_with(&self, token: &str) -> String {
+        let answer = self.form("/login", "", &[("token", token)]).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
         let cookie = answer.header("set-cookie");
         cookie.split(';').next().expect("a cookie").to_owned()

@@ -21,12 +21,28 @@ use uuid::Uuid;
 
 use super::executor::Delay;
 use super::mutants::Mutant;
+use super::schema::{DONE, KIND};
 use super::steps::Step;
 use super::tape::{FaultKind, Setting};
-use super::world::{FIELDS, PROJECTS, RELATION, TEAMS, World, normal, text};
+use super::world::{
+    FIELDS, NEIGHBOUR, NEIGHBOURS, PROJECTS, RELATION, TEAMS, World, normal, profile, tenant, text,
+};
+
+/// The pin that says which database the state was made in.
+pub(crate) const DATABASE: &str = "postgres_system";
 
 /// The columns that the mapping names.
-const MAPPED: [&str; 7] = ["id", "name", "note", "size", "tag", "hint", "project_id"];
+const MAPPED: [&str; 9] = [
+    "id",
+    "name",
+    "note",
+    "size",
+    "tag",
+    "hint",
+    "project_id",
+    KIND,
+    DONE,
+];
 
 /// The columns that the engine is shown of a team, as the product chooses them: mapped ones, and whole rows where it may
 /// delete one.
@@ -34,8 +50,14 @@ pub(crate) fn answered(setting: &Setting) -> Vec<String> {
     let mut columns = MAPPED.to_vec();
     if setting.on_page_trash == OnPageTrash::HardDelete {
         columns.extend(["org", "secret", "updated_at"]);
+    } else if setting.is_stamped() {
+        columns.push("updated_at");
     }
-    columns.retain(|column| setting.relations || *column != RELATION);
+    columns.retain(|column| match *column {
+        RELATION => setting.relations,
+        KIND | DONE => setting.typed,
+        _ => true,
+    });
     columns.into_iter().map(str::to_owned).collect()
 }
 
@@ -56,6 +78,9 @@ pub(crate) fn tables(setting: &Setting, clock: Arc<dyn Clock>) -> Tables {
     if setting.relations {
         columns.push("project_id");
     }
+    if setting.typed {
+        columns.extend([KIND, DONE]);
+    }
     let mut table = Table::new(&["id"])
         .columns(&columns)
         .answers(&answered(setting))
@@ -63,15 +88,10 @@ pub(crate) fn tables(setting: &Setting, clock: Arc<dyn Clock>) -> Tables {
     let acts = setting.table_acts;
     table = table.trigger(move |row| trigger(row, acts));
     if acts {
-        table = table.constraint(|row| {
-            let bad = |column| row.get(column).is_some_and(|value| text(value).ends_with('#'));
-            // Of a CHECK, Postgres names the constraint and no column.
-            (bad("name") || bad("note")).then(|| ColumnRejection {
-                sqlstate: "23514".to_owned(),
-                constraint: Some("no_hash".to_owned()),
-                column: None,
-            })
-        });
+        table = table.constraint(refused);
+    }
+    if setting.is_stamped() {
+        table = table.updated_at("updated_at");
     }
     if setting.triggers {
         table = table.logged(clock);
@@ -79,6 +99,22 @@ pub(crate) fn tables(setting: &Setting, clock: Arc<dyn Clock>) -> Tables {
     tables.add(TEAMS, table);
     tables.add(PROJECTS, Table::new(&["id"]));
     tables
+}
+
+/// The table behind an entity.
+fn table_of(entity: &str) -> &str {
+    if entity == NEIGHBOURS { TEAMS } else { entity }
+}
+
+/// What the table refuses.
+pub(crate) fn refused(row: &Columns) -> Option<ColumnRejection> {
+    let bad = |column| row.get(column).is_some_and(|value| text(value).ends_with('#'));
+    // Of a CHECK, Postgres names the constraint and no column.
+    (bad("name") || bad("note")).then(|| ColumnRejection {
+        sqlstate: "23514".to_owned(),
+        constraint: Some("no_hash".to_owned()),
+        column: None,
+    })
 }
 
 /// What the table does to every row: takes it into the scope, and cuts off `~`.
@@ -94,11 +130,22 @@ pub(crate) fn trigger(row: &mut Columns, acts: bool) {
 }
 
 impl World {
-    /// Writes down what the engine did to a row, which held `before`.
-    fn note(&self, write: &RowWrite, row: &Row, before: Option<&Columns>) {
+    /// Writes down what an engine did to a row, which held `before`.
+    fn note(&self, runner: usize, write: &RowWrite, row: &Row, before: Option<&Columns>) {
         let key = row.key.to_string();
         let mut state = self.lock();
         state.row_writes += 1;
+        if state.quarantined[profile(runner)] {
+            state
+                .violations
+                .push("6.10: a row was written before anybody approved the restored database".to_owned());
+        }
+        let org = before.and_then(|before| before.get("org")).map(text);
+        if org.is_some_and(|org| org != tenant(runner)) {
+            state
+                .violations
+                .push(format!("I7: row {key} was written, which is another tenant's"));
+        }
         let set = match write {
             RowWrite::Update { set, .. } | RowWrite::Insert { set, .. } => set.as_slice(),
             RowWrite::Delete { entity, .. } => {
@@ -132,7 +179,20 @@ impl World {
             if change.column == "name" && text(&change.value).is_empty() {
                 state.violations.push("I11: a name was emptied".to_owned());
             }
-            let old = before.and_then(|before| before.get(&change.column)).map(text);
+            let held = before.and_then(|before| before.get(&change.column));
+            let was_there = held.is_some_and(|held| !held.is_empty());
+            if change.column == KIND && change.value.is_empty() && was_there && !state.schema.moved_in_a_cycle
+            {
+                state
+                    .violations
+                    .push("I11: an option was emptied that nobody had taken off a page".to_owned());
+            }
+            if change.column == DONE && change.value == Value::Bool(false) && held == Some(&Value::Null) {
+                state
+                    .violations
+                    .push("F2: a box that was NULL was written as false".to_owned());
+            }
+            let old = held.map(text);
             let cell = state.rows.entry(&key, &change.column);
             cell.arrived.push(normal(&text(&change.value)));
             cell.held.insert(normal(&text(&change.value)));
@@ -172,12 +232,57 @@ fn lost() -> Box<io::Error> {
 
 impl Session {
     fn store(&self) -> &dyn Store {
-        self.world.postgres.store()
+        let store = self.world.store_of(profile(self.runner));
+        store.expect("the other tenant's profile runs only where it is simulated")
+    }
+
+    fn tables(&self) -> &dyn Rows {
+        match self.world.postgres.next_door() {
+            Some(next_door) if self.runner == NEIGHBOUR => next_door.rows(),
+            _ => self.world.postgres.rows(),
+        }
+    }
+
+    /// A planted bug: the row is as if it were in the scope; answers what to put back.
+    fn without_scope(
+        &self,
+        write: Option<&RowWrite>,
+        before: Option<&Columns>,
+    ) -> Option<(RecordKey, Value)> {
+        let (Some(RowWrite::Update { entity, key, .. }), Some(row)) = (write, before) else {
+            return None;
+        };
+        let own = Value::text(tenant(self.runner));
+        let org = row.get("org").filter(|org| **org != own)?.clone();
+        if !self.world.is(Mutant::NoScope) || table_of(entity) != TEAMS {
+            return None;
+        }
+        self.hand_over(key, own);
+        Some((key.clone(), org))
+    }
+
+    /// Puts a row into a tenant's scope, for the planted bug alone.
+    fn hand_over(&self, key: &RecordKey, org: Value) {
+        if let Some(mut row) = self.world.postgres.row(TEAMS, key) {
+            row.insert("org".to_owned(), org);
+            self.world.postgres.put(TEAMS, row);
+        }
     }
 
     async fn rows(&self, entity: &str) -> Result<(), RowsError> {
         self.world.effect(self.runner, false, None).await;
         Delay::new(&self.world.timeline, self.runner, 2).await;
+        if let Some(FaultKind::RowsHidden { by }) = self
+            .world
+            .fault(|kind| matches!(kind, FaultKind::RowsHidden { .. }))
+        {
+            self.world.lock().hidden_until = self.world.now() + by;
+        }
+        if self.world.now() < self.world.lock().hidden_until {
+            return Err(RowsError::Hidden {
+                entity: entity.to_owned(),
+            });
+        }
         if self.world.fault(|kind| *kind == FaultKind::RowsFail).is_some() {
             return Err(RowsError::Read {
                 entity: entity.to_owned(),
@@ -188,6 +293,30 @@ impl Session {
         Ok(())
     }
 
+    /// A scan that ends early: the first half of its rows, and then no more.
+    fn cut_short(&self, mut rows: Vec<Row>) -> Vec<Row> {
+        if std::mem::take(&mut self.world.lock().runners[self.runner].scan_is_over) {
+            return Vec::new();
+        }
+        if rows.len() > 1 && self.world.fault(|kind| *kind == FaultKind::ScanCut).is_some() {
+            rows.truncate(rows.len() / 2);
+            self.world.lock().runners[self.runner].scan_is_over = true;
+        }
+        rows
+    }
+
+    /// Reads of the engine's memory fail as any statement may.
+    fn remembering(&self) -> Result<(), StoreError> {
+        match self.world.fault(|kind| *kind == FaultKind::StoreFails) {
+            Some(_) => Err(StoreError::Failed {
+                doing: "read the sync state",
+                retry: Retry::WithBackOff,
+                source: lost(),
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// The engine's memory, with one rule of it taken out.
     fn forgetful(&self, mut links: Vec<Link>) -> Vec<Link> {
         let Some(mutant) = self.world.mutant else {
@@ -195,7 +324,10 @@ impl Session {
         };
         for link in &mut links {
             match mutant {
-                Mutant::NoOlderThanMark => link.page_mark = None,
+                Mutant::NoOlderThanMark => {
+                    (link.page_mark, link.page_edited_at) = (None, None);
+                    link.fields.values_mut().for_each(|field| field.past.clear());
+                }
                 Mutant::OldestIsOwner => {
                     let state = self.world.lock();
                     let label = link.key.to_string();
@@ -313,25 +445,52 @@ impl Session {
         if unknown == Some(FaultKind::CommitUnknown { applied: false }) {
             return Err(StoreError::Unknown { source: lost() });
         }
-        let fence = if world.is(Mutant::NoFence) {
+        let lapsed = match world.is(Mutant::NoFence) {
+            // Nobody holds the lease any more: the memory would refuse that by itself.
+            true => self.store().acquire("nobody", Duration::from_secs(1)).await?,
+            false => None,
+        };
+        let fence = match &lapsed {
+            Some(lapsed) => Fence { epoch: lapsed.epoch },
             // Whatever the epoch is now: the fence is not looked at.
-            Fence {
-                epoch: world.lock().epoch,
-            }
-        } else {
-            fence
+            None if world.is(Mutant::NoFence) => Fence {
+                epoch: world.lock().epochs[profile(self.runner)],
+            },
+            None => fence,
         };
         let records = commit.records.len() as u64;
         let write = commit.row.as_ref().map(|(write, _)| write.clone());
         let before = match &write {
             Some(RowWrite::Update { entity, key, .. } | RowWrite::Delete { entity, key, .. }) => {
-                world.postgres.row(entity, key)
+                world.postgres.row(table_of(entity), key)
             }
             _ => None,
         };
+        let pins = commit
+            .records
+            .iter()
+            .any(|record| matches!(record, Record::Pin(pin) if pin.name == DATABASE));
+        let unscoped = self.without_scope(write.as_ref(), before.as_ref());
         let outcome = self.store().commit(fence, self.watch(self.mutated(commit))).await;
+        if lapsed.is_some() {
+            self.store().release(fence).await?;
+        }
+        if let Some((key, org)) = unscoped {
+            self.hand_over(&key, org);
+        }
         if let (Some(write), Ok(CommitOutcome::Committed(Some(row)))) = (&write, &outcome) {
-            world.note(write, row, before.as_ref());
+            world.note(self.runner, write, row, before.as_ref());
+        }
+        if outcome.is_ok() {
+            let mut state = world.lock();
+            if pins {
+                state.quarantined[profile(self.runner)] = false;
+            }
+            if state.runners[self.runner].epoch != state.epochs[profile(self.runner)] {
+                state
+                    .violations
+                    .push("I15: a runner committed after another one had taken its lease".to_owned());
+            }
         }
         world.trace(
             || {
@@ -370,7 +529,7 @@ impl Rows for Session {
     ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
         Box::pin(async move {
             self.rows(entity).await?;
-            self.world.postgres.rows().scan(entity, after, limit).await
+            Ok(self.cut_short(self.tables().scan(entity, after, limit).await?))
         })
     }
 
@@ -381,7 +540,7 @@ impl Rows for Session {
     ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
         Box::pin(async move {
             self.rows(entity).await?;
-            self.world.postgres.rows().read(entity, keys).await
+            self.tables().read(entity, keys).await
         })
     }
 
@@ -399,10 +558,11 @@ impl Rows for Session {
         after: Option<&'a RecordKey>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Row>, RowsError>> {
-        self.world
-            .postgres
-            .rows()
-            .updated_since(entity, since, after, limit)
+        Box::pin(async move {
+            self.rows(entity).await?;
+            let rows = self.world.postgres.rows();
+            rows.updated_since(entity, since, after, limit).await
+        })
     }
 }
 
@@ -417,7 +577,11 @@ impl Store for Session {
             Delay::new(&self.world.timeline, self.runner, 2).await;
             let granted = self.store().acquire(holder, duration).await?;
             if let Some(granted) = &granted {
-                self.world.lock().epoch = granted.epoch;
+                let mut state = self.world.lock();
+                state.epochs[profile(self.runner)] = granted.epoch;
+                let me = &mut state.runners[self.runner];
+                (me.epoch, me.began) = (granted.epoch, self.world.now());
+                me.scan_is_over = false;
             }
             Ok(granted)
         })
@@ -448,7 +612,10 @@ impl Store for Session {
         entity: &'a str,
         keys: &'a [RecordKey],
     ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
-        Box::pin(async move { Ok(self.forgetful(self.store().links_by_key(entity, keys).await?)) })
+        Box::pin(async move {
+            self.remembering()?;
+            Ok(self.forgetful(self.store().links_by_key(entity, keys).await?))
+        })
     }
 
     fn links_by_page<'a>(
@@ -456,7 +623,10 @@ impl Store for Session {
         entity: &'a str,
         pages: &'a [PageId],
     ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
-        Box::pin(async move { Ok(self.forgetful(self.store().links_by_page(entity, pages).await?)) })
+        Box::pin(async move {
+            self.remembering()?;
+            Ok(self.forgetful(self.store().links_by_page(entity, pages).await?))
+        })
     }
 
     fn links_after<'a>(
@@ -465,7 +635,10 @@ impl Store for Session {
         after: Option<Uuid>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
-        Box::pin(async move { Ok(self.forgetful(self.store().links_after(entity, after, limit).await?)) })
+        Box::pin(async move {
+            self.remembering()?;
+            Ok(self.forgetful(self.store().links_after(entity, after, limit).await?))
+        })
     }
 
     fn links_due<'a>(
@@ -474,7 +647,10 @@ impl Store for Session {
         now: OffsetDateTime,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Link>, StoreError>> {
-        Box::pin(async move { Ok(self.forgetful(self.store().links_due(entity, now, limit).await?)) })
+        Box::pin(async move {
+            self.remembering()?;
+            Ok(self.forgetful(self.store().links_due(entity, now, limit).await?))
+        })
     }
 
     fn links_troubled<'a>(
@@ -495,6 +671,7 @@ impl Store for Session {
         now: OffsetDateTime,
     ) -> BoxFuture<'a, Result<Vec<Intent>, StoreError>> {
         Box::pin(async move {
+            self.remembering()?;
             let mut intents = self.store().intents(links, now).await?;
             if self.world.is(Mutant::NoOwnLateWrite) {
                 intents.retain(|intent| intent.status == IntentStatus::Pending);
@@ -558,6 +735,14 @@ impl Store for Session {
         since: OffsetDateTime,
     ) -> BoxFuture<'a, Result<BTreeMap<Uuid, u32>, StoreError>> {
         self.store().writes_since(links, since)
+    }
+
+    fn identity(&self) -> BoxFuture<'_, Result<Option<String>, StoreError>> {
+        let timeline = match self.world.is(Mutant::NoQuarantine) {
+            true => 0,
+            false => self.world.lock().timeline,
+        };
+        Box::pin(async move { Ok(Some(format!("system, timeline {timeline}"))) })
     }
 
     fn pins(&self) -> BoxFuture<'_, Result<Vec<Pin>, StoreError>> {

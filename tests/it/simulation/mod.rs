@@ -17,6 +17,7 @@ mod postgres;
 mod profile;
 mod range;
 pub(crate) mod real;
+mod schema;
 mod shrink;
 mod steps;
 mod tape;
@@ -39,7 +40,7 @@ use mutants::Mutant;
 use postgres::{Postgres, Simulated};
 use profile::VirtualClock;
 use tape::{Millis, Tape};
-use world::World;
+use world::{NEIGHBOUR, World};
 
 /// Cycles of the quiet phase in which everything must come to rest.
 ///
@@ -85,18 +86,24 @@ pub(crate) struct Schedule {
     world: Arc<World>,
     clock: Arc<VirtualClock>,
     entities: Vec<Arc<Entity>>,
-    lives: [u64; 2],
-    engines: [Engine; 2],
-    running: [Option<Running>; 2],
-    ready: [bool; 2],
-    last: Option<Run>,
+    /// The entities of the other tenant's profile.
+    neighbours: Vec<Arc<Entity>>,
+    lives: [u64; RUNNERS],
+    engines: [Engine; RUNNERS],
+    running: [Option<Running>; RUNNERS],
+    ready: [bool; RUNNERS],
+    /// The last run of each profile.
+    last: [Option<Run>; 2],
 }
+
+/// Two processes of our profile, and one of the other tenant's.
+const RUNNERS: usize = 3;
 
 impl Schedule {
     fn new(tape: &Tape, mutant: Option<Mutant>, purpose: For) -> Self {
         Self::over(tape, mutant, purpose, |clock| {
             let tables = database::tables(&tape.setting, Arc::clone(&clock) as _);
-            Arc::new(Simulated::new(tables, clock))
+            Arc::new(Simulated::new(tables, clock, tape.setting.table_acts))
         })
     }
 
@@ -113,24 +120,30 @@ impl Schedule {
         let postgres = postgres(Arc::clone(&clock));
         let world = Arc::new(World::new(tape.clone(), mutant, timeline, postgres, verbose));
         let entities = profile::entities(&tape.setting, mutant);
+        let neighbours = profile::neighbours(&tape.setting, mutant);
         let engine = |runner| profile::engine(&world, &clock, &entities, runner, 0);
-        let engines = [engine(0), engine(1)];
+        let other = profile::engine(&world, &clock, &neighbours, NEIGHBOUR, 0);
+        let engines = [engine(0), engine(1), other];
         Self {
             purpose,
             engines,
             world,
             clock,
             entities,
-            lives: [0, 0],
-            running: [None, None],
-            ready: [false, false],
-            last: None,
+            neighbours,
+            lives: [0; RUNNERS],
+            running: [None, None, None],
+            ready: [false; RUNNERS],
+            last: [None, None],
         }
     }
 
     fn start(&mut self, runner: usize, full: bool) {
         if self.running[runner].is_some() {
             return;
+        }
+        if self.world.tape.setting.typed && self.world.lock().schema.is_unbound {
+            self.reload();
         }
         let engine = self.engines[runner].clone();
         let request = Request {
@@ -149,10 +162,15 @@ impl Schedule {
 
     /// Pages with a write whose outcome nobody wrote down: an edit made now may meet it as a conflict.
     fn leave_open(&self) {
-        let mut open = self.world.postgres.store().links_with_intents(world::TEAMS);
-        if let Poll::Ready(Ok(links)) = executor::poll_once(open.as_mut()) {
-            let pages = links.into_iter().filter_map(|link| link.page);
-            self.world.lock().ambiguous.extend(pages);
+        for (profile, entity) in [world::TEAMS, world::NEIGHBOURS].into_iter().enumerate() {
+            let Some(store) = self.world.store_of(profile) else {
+                continue;
+            };
+            let mut open = store.links_with_intents(entity);
+            if let Poll::Ready(Ok(links)) = executor::poll_once(open.as_mut()) {
+                let pages = links.into_iter().filter_map(|link| link.page);
+                self.world.lock().ambiguous.extend(pages);
+            }
         }
     }
 
@@ -160,9 +178,7 @@ impl Schedule {
     fn bury(&mut self, runner: usize) {
         self.running[runner] = None;
         self.leave_open();
-        self.lives[runner] += 1;
-        let life = self.lives[runner];
-        self.engines[runner] = profile::engine(&self.world, &self.clock, &self.entities, runner, life);
+        self.revive(runner);
         let mut state = self.world.lock();
         let me = &mut state.runners[runner];
         me.killed = false;
@@ -171,8 +187,20 @@ impl Schedule {
         state.met("killed");
     }
 
+    /// A new process of a runner.
+    fn revive(&mut self, runner: usize) {
+        self.lives[runner] += 1;
+        let life = self.lives[runner];
+        let entities = if runner == NEIGHBOUR {
+            &self.neighbours
+        } else {
+            &self.entities
+        };
+        self.engines[runner] = profile::engine(&self.world, &self.clock, entities, runner, life);
+    }
+
     fn poll(&mut self) {
-        for runner in 0..2 {
+        for runner in 0..RUNNERS {
             if !self.ready[runner] || self.world.lock().runners[runner].paused_until > self.world.now() {
                 continue;
             }
@@ -229,7 +257,9 @@ impl Schedule {
         if self.world.is(Mutant::StatusAlways) {
             self.stamp();
         }
-        self.last = Some(run);
+        self.check_seen(runner, &run);
+        self.check_isolation(runner, &run);
+        self.last[world::profile(runner)] = Some(run);
     }
 
     /// A planted bug: every cycle stamps every page.
@@ -262,7 +292,7 @@ impl Schedule {
             Event::LateWrite(number) => self.world.late(number),
             Event::Cycle(place) => {
                 let cycle = self.world.tape.cycles[place];
-                self.start(usize::from(cycle.runner.min(1)), cycle.full);
+                self.start(usize::from(cycle.runner).min(NEIGHBOUR), cycle.full);
             }
         }
     }
@@ -296,21 +326,37 @@ impl Schedule {
 
     /// A person lets the refused plan run, as often as that is asked.
     fn approve(&self) {
-        let Some(run) = &self.last else { return };
-        let refusals = run.report.entities.iter().flat_map(|entity| &entity.refusals);
-        for refusal in refusals {
-            self.world.lock().met("approved");
-            let approval = Approval {
-                hash: refusal.approve.clone(),
-                expires_at: self.world.instant(self.world.now() + 3_600_000),
+        for profile in 0..2 {
+            let (Some(run), Some(store)) = (&self.last[profile], self.world.store_of(profile)) else {
+                continue;
             };
-            let mut approved = self.world.postgres.store().approve(&approval);
-            let _ = executor::poll_once(approved.as_mut());
+            for refusal in run.report.entities.iter().flat_map(|entity| &entity.refusals) {
+                let mut state = self.world.lock();
+                state.met("approved");
+                state.quarantined[profile] = false;
+                drop(state);
+                let approval = Approval {
+                    hash: refusal.approve.clone(),
+                    expires_at: self.world.instant(self.world.now() + 3_600_000),
+                };
+                let mut approved = store.approve(&approval);
+                let _ = executor::poll_once(approved.as_mut());
+            }
         }
     }
 
+    fn is_refused(&self) -> bool {
+        let runs = self.last.iter().flatten();
+        runs.flat_map(|run| &run.report.entities)
+            .any(|entity| !entity.refusals.is_empty())
+    }
+
+    /// One cycle of each profile.
     fn cycle(&mut self, full: bool) -> bool {
         self.start(0, full);
+        if self.world.tape.setting.neighbour {
+            self.start(NEIGHBOUR, full);
+        }
         self.run_on()
     }
 
@@ -326,15 +372,11 @@ impl Schedule {
             // Whatever is under way lands, every lease, window and back-off of an hour ends.
             self.settle_down(self.world.now() + 4_000_000);
             let mut alive = true;
-            for _ in 0..QUIET_CYCLES {
-                alive = alive && self.cycle(false);
-                let refused = self.last.as_ref().is_some_and(|run| {
-                    run.report
-                        .entities
-                        .iter()
-                        .any(|entity| !entity.refusals.is_empty())
-                });
-                if refused {
+            for quiet in 0..QUIET_CYCLES {
+                // A column that says when tells nothing of rows that are gone: those the daily scan finds.
+                let full = quiet == 0 && self.world.tape.setting.is_stamped();
+                alive = alive && self.cycle(full);
+                if self.is_refused() {
                     // A refusal is an answer, not a failure: a person approves, and it counts as no cycle.
                     self.approve();
                     self.world.timeline.advance_to(self.world.now() + 10_000);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 macro_rules! mutants {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+    ($($(#[$doc:meta])* $name:ident($seeds:literal) = $text:literal,)*) => {
         /// One rule taken out.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub(crate) enum Mutant {
@@ -18,6 +18,11 @@ macro_rules! mutants {
                 match self { $(Self::$name => $text,)* }
             }
 
+            /// How many seeds found it when that was last measured; ten times as many are a failure.
+            pub(crate) fn expected(self) -> u64 {
+                match self { $(Self::$name => $seeds,)* }
+            }
+
             /// Its name on the command line.
             pub(crate) fn name(self) -> String {
                 format!("{self:?}")
@@ -27,30 +32,33 @@ macro_rules! mutants {
 }
 
 mutants! {
-    NoCompare = "row lock and compare: a row is written without looking at what it holds",
-    NoOlderThanMark = "R2, older: a read from before our own write counts",
-    NoPastValues = "R2, same minute: a value known to be of the past counts",
-    NoDirectRead = "R1: the listing's page is taken for the truth",
-    NoOwnLateWrite = "R3: our own late write counts as a person's edit",
-    NoSettling = "R3 and R4: intents are written and never looked at",
-    NoJournal = "no intent is written before a request",
-    NoForcePush = "force_push is forgotten",
-    OneBaseline = "one baseline serves both sides",
-    BaselineBeforeAnswer = "the baseline moves before the answer is there",
-    CreateRepeated = "a create without an answer is sent again at once",
-    NoCreateWindow = "W_create is zero",
-    NotFoundIsDeleted = "404 counts as deleted",
-    IncompleteIsComplete = "a listing cut short counts as complete",
-    HasMoreIgnored = "only the first part of a listing is read",
-    MissingIsEmpty = "a property that the answer lacks counts as empty",
-    ClocksAreOne = "Notion's time is compared as if it were the database's",
-    HighWaterMinute = "the newest minute seen is left out of the next query",
-    NoFence = "the lease is not looked at in a commit",
-    CapForgetsToday = "deletions are counted in each run alone",
-    OldestIsOwner = "the oldest of two pages owns the record",
-    TargetsAlwaysThere = "a relation's target that went to the trash counts as removed by a person",
-    NullIsFalse = "an empty number is written as zero",
-    StatusAlways = "last_synced is written in every cycle",
+    NoCompare(41) = "row lock and compare: a row is written without looking at what it holds",
+    NoOlderThanMark(11) = "R2, older: a read from before our own write counts (the known past, which stands behind it, is taken out too)",
+    NoPastValues(52) = "R2, same minute: a value known to be of the past counts",
+    NoDirectRead(19) = "R1: the listing's page is taken for the truth",
+    NoOwnLateWrite(89) = "R3: our own late write counts as a person's edit",
+    NoSettling(21) = "R3 and R4: intents are written and never looked at",
+    NoJournal(21) = "no intent is written before a request",
+    NoForcePush(131) = "force_push is forgotten",
+    OneBaseline(244) = "one baseline serves both sides",
+    BaselineBeforeAnswer(100) = "the baseline moves before the answer is there",
+    CreateRepeated(100) = "a create without an answer is sent again at once",
+    NoCreateWindow(100) = "W_create is zero",
+    NotFoundIsDeleted(100) = "404 counts as deleted",
+    IncompleteIsComplete(500) = "a listing cut short counts as complete",
+    HasMoreIgnored(100) = "only the first part of a listing is read",
+    TruncatedIsWhole(500) = "the references that a page shows are taken for all that it has",
+    MissingIsEmpty(100) = "a property that the answer lacks counts as empty",
+    ClocksAreOne(103) = "Notion's time is compared as if it were the database's",
+    HighWaterMinute(17) = "the newest minute seen is left out of the next query",
+    NoScope(25) = "the scope is not looked at when a row is written",
+    NoQuarantine(29) = "a restored database is taken for the one that the state was made in",
+    NoFence(191) = "the lease is not looked at in a commit",
+    CapForgetsToday(1679) = "deletions are counted in each run alone",
+    OldestIsOwner(451) = "the oldest of two pages owns the record",
+    TargetsAlwaysThere(100) = "a relation's target that went to the trash counts as removed by a person",
+    NullIsFalse(61) = "an empty number is written as zero",
+    StatusAlways(100) = "last_synced is written in every cycle",
     /// Not a bug of the engine: the checks themselves are wrong, and every schedule must fail.
-    Canary = "the canary: the two sides are never the same",
+    Canary(1) = "the canary: the two sides are never the same",
 }

@@ -11,12 +11,16 @@ use frames_sync::value::{PageId, PropertyId, UserId, Value};
 
 use super::executor::Delay;
 use super::mutants::Mutant;
+use super::schema::{DONE, KIND};
 use super::steps::Step;
 use super::tape::{FaultKind, Millis};
-use super::world::{BOT, FIELDS, LateWrite, RELATION, World, property};
+use super::world::{BOT, FIELDS, LateWrite, NEIGHBOUR, RELATION, World, profile, property, tenant};
 
 /// How many pages one answer holds: few, so that listings have several parts.
 const IN_AN_ANSWER: usize = 3;
+
+/// How many references a page shows: Notion's 25, scaled down.
+const SHOWN_REFERENCES: usize = 1;
 
 /// One runner's connection to Notion.
 pub(crate) struct Connection {
@@ -110,6 +114,15 @@ impl Connection {
     }
 
     fn unavailable(&self) -> Option<PagesError> {
+        if let Some(FaultKind::AccessLost { by }) = self
+            .world
+            .fault(|kind| matches!(kind, FaultKind::AccessLost { .. }))
+        {
+            self.world.lock().lost_until = self.world.now() + by;
+        }
+        if self.world.now() < self.world.lock().lost_until {
+            return Some(PagesError::Inaccessible);
+        }
         self.world.fault(|kind| *kind == FaultKind::Unavailable)?;
         Some(PagesError::Unavailable {
             after: None,
@@ -121,10 +134,20 @@ impl Connection {
     fn watch(&self, write: &PageWrite) {
         let mut state = self.world.lock();
         state.notion_writes += 1;
+        if state.quarantined[profile(self.runner)] {
+            state
+                .violations
+                .push("6.10: a page was written before anybody approved the restored database".to_owned());
+        }
         for (id, value) in &write.properties {
             let name = id.as_str();
+            if state.is_foreign(tenant(self.runner), &super::world::text(value)) {
+                state
+                    .violations
+                    .push(format!("I7: {name} was sent to a tenant whose value it is not"));
+            }
             let ours = ["postgres_id", "last_synced", "sync_status"].contains(&name);
-            if !ours && !FIELDS.contains(&name) && name != RELATION {
+            if !ours && !FIELDS.contains(&name) && ![RELATION, KIND, DONE].contains(&name) {
                 state.violations.push(format!("I9: `{name}` was written"));
             }
             if name == "hint" {
@@ -134,6 +157,12 @@ impl Connection {
             }
             if name == "name" && value.is_empty() {
                 state.violations.push("I11: a name was emptied".to_owned());
+            }
+            let is_early = self.world.tape.setting.late_field && !state.field_added;
+            if name == "size" && is_early && self.runner != NEIGHBOUR {
+                state
+                    .violations
+                    .push("I9: a field was written before the mapping named it".to_owned());
             }
         }
     }
@@ -261,8 +290,9 @@ impl Connection {
         let counts = u64::from(page.is_none() || is_data(write));
         let id = match page {
             Some(id) => {
-                let version = state.pages.get(id).ok_or(PagesError::Inaccessible)?.now();
-                if version.hidden {
+                let page = state.pages.get(id).ok_or(PagesError::Inaccessible)?;
+                let version = page.now();
+                if version.hidden || page.entity != entity {
                     return Err(PagesError::Inaccessible);
                 }
                 if version.page.in_trash && write.in_trash.is_none() {
@@ -277,7 +307,7 @@ impl Connection {
             None => self.world.create(&mut state, entity, write),
         };
         state.data_writes += counts;
-        Ok(state.shown(&state.pages[&id].now().page))
+        Ok(self.cut(state.shown(&state.pages[&id].now().page)))
     }
 
     /// One answer's part of what a query finds, from that place on, and how many pages it finds in all.
@@ -304,7 +334,28 @@ impl Connection {
             .collect();
         pages.sort_by(|a, b| (a.created_time, &a.id).cmp(&(b.created_time, &b.id)));
         let part = pages.iter().skip(start).take(IN_AN_ANSWER);
-        (part.map(|page| state.shown(page)).collect(), pages.len())
+        (
+            part.map(|page| self.cut(state.shown(page))).collect(),
+            pages.len(),
+        )
+    }
+
+    /// Of several references an answer shows the first.
+    fn cut(&self, mut page: Page) -> Page {
+        let relation = page.properties.get_mut(&PropertyId::from(RELATION));
+        if let (Some(read), true) = (relation, self.world.tape.setting.many_targets)
+            && let PropertyRead::Whole(Value::Pages(targets)) = read
+            && targets.len() > SHOWN_REFERENCES
+        {
+            *read = if self.world.is(Mutant::TruncatedIsWhole) {
+                PropertyRead::Whole(Value::Pages(
+                    targets.iter().take(SHOWN_REFERENCES).cloned().collect(),
+                ))
+            } else {
+                PropertyRead::Truncated
+            };
+        }
+        page
     }
 }
 
@@ -356,6 +407,9 @@ impl Pages for Connection {
             if let Some(error) = self.unavailable() {
                 return Err(error);
             }
+            if self.world.fault(|kind| *kind == FaultKind::ReadDenied).is_some() {
+                return Err(PagesError::Inaccessible);
+            }
             let stale = match self
                 .world
                 .fault(|kind| matches!(kind, FaultKind::ReadStale { .. }))
@@ -367,7 +421,8 @@ impl Pages for Connection {
             let shows = self.world.now() - stale;
             let mut read = {
                 let mut state = self.world.lock();
-                let known = state.pages.get(page).ok_or(PagesError::Inaccessible)?;
+                let known = state.pages.get(page).filter(|known| known.entity == entity);
+                let known = known.ok_or(PagesError::Inaccessible)?;
                 let version = if self.world.is(Mutant::NoDirectRead) {
                     known.listed(self.world.now()).unwrap_or(known.now())
                 } else {
@@ -405,7 +460,7 @@ impl Pages for Connection {
                 2,
             );
             self.back(None).await;
-            Ok(read)
+            Ok(self.cut(read))
         })
     }
 
@@ -418,10 +473,13 @@ impl Pages for Connection {
     ) -> BoxFuture<'a, Result<Value, PagesError>> {
         Box::pin(async move {
             self.travel(None).await;
+            if let Some(error) = self.unavailable() {
+                return Err(error);
+            }
             let state = self.world.lock();
-            let read = state.pages.get(page).map(|page| &page.now().page);
-            match read.and_then(|page| page.properties.get(property)) {
-                Some(PropertyRead::Whole(value)) => Ok(value.clone()),
+            let read = state.pages.get(page).map(|page| state.shown(&page.now().page));
+            match read.and_then(|mut page| page.properties.remove(property)) {
+                Some(PropertyRead::Whole(value)) => Ok(value),
                 _ => Err(PagesError::Inaccessible),
             }
         })
@@ -463,7 +521,8 @@ impl Pages for Connection {
 
 /// Whether a write changes more than the engine's own properties.
 fn is_data(write: &PageWrite) -> bool {
-    let mapped = |id: &PropertyId| FIELDS.contains(&id.as_str()) || id.as_str() == RELATION;
+    let mapped =
+        |id: &PropertyId| FIELDS.contains(&id.as_str()) || [RELATION, KIND, DONE].contains(&id.as_str());
     write.in_trash.is_some() || write.properties.iter().any(|(id, _)| mapped(id))
 }
 

@@ -7,15 +7,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use frames_sync::engine::Run;
 use frames_sync::journal::{Act, Conflict, ConflictStatus, Kept};
 use frames_sync::mapping::{ConflictPolicy, OnPageCreate, OnRowDelete};
-use frames_sync::ports::{Link, PageParent};
+use frames_sync::ports::{Link, PageParent, PropertyRead};
 use frames_sync::reconcile::{Phase, Reason};
+use frames_sync::report::Outcome;
 use frames_sync::value::{PageId, PropertyId, RecordKey, Value};
+use uuid::Uuid;
 
 use super::Schedule;
 use super::mutants::Mutant;
-use super::world::{BOT, Cell, FIELDS, PROJECTS, RELATION, State, TEAMS, Write, normal, property, text};
+use super::schema::{DONE, Drift, KIND};
+use super::world::{
+    BOT, Cell, FIELDS, NEIGHBOUR, NEIGHBOURS, PROJECTS, RELATION, State, TEAMS, Write, is_paused, normal,
+    property, text,
+};
+
+/// Why a record is held while its page cannot be seen.
+const AWAY: [&str; 2] = ["page_inaccessible", "page_trashed"];
 
 /// The cycles after the quiet phase, which must do nothing: whether each looks at everything.
 const REST: [bool; 2] = [false, true];
@@ -23,7 +33,7 @@ const REST: [bool; 2] = [false, true];
 /// What of a record was written down somewhere a person can see and take it back from.
 struct Accounts {
     values: BTreeSet<String>,
-    open: BTreeSet<(RecordKey, String)>,
+    open: BTreeSet<(Uuid, String)>,
     /// What the engine remembers of every record.
     links: Vec<Link>,
     conflicts: Vec<Conflict>,
@@ -35,7 +45,11 @@ impl Schedule {
         let accounts = self.accounts();
         let state = self.world.lock();
         let mut found = Vec::new();
-        self.check_records(&state, &accounts, &mut found);
+        for (entity, org) in [(TEAMS, "a"), (NEIGHBOURS, "b")] {
+            if entity == TEAMS || self.world.tape.setting.neighbour {
+                self.check_records(entity, org, &state, &accounts, &mut found);
+            }
+        }
         self.check_pages(&state, &accounts, &mut found);
         self.check_baselines(&state, &accounts, &mut found);
         self.check_evidence(&state, &accounts, &mut found);
@@ -44,6 +58,16 @@ impl Schedule {
                 found.push(format!(
                     "I18: `{value}` ({what}) was overwritten and is in no audit entry"
                 ));
+            }
+        }
+        for (log, mine) in self.world.audit_logs().into_iter().zip(["a", "b"]) {
+            let values = log.iter().flat_map(|entry| [&entry.old, &entry.new]).flatten();
+            let leaks = values.filter(|kept| match kept {
+                Kept::Value(value) => state.is_foreign(mine, &text(value)),
+                Kept::Record(values) => values.values().any(|value| state.is_foreign(mine, &text(value))),
+            });
+            if leaks.count() > 0 {
+                found.push("I7: an audit log keeps another tenant's value".to_owned());
             }
         }
         let [pages, rows] = state.removals;
@@ -62,13 +86,13 @@ impl Schedule {
         let mut accounts = Accounts {
             values: BTreeSet::new(),
             open: BTreeSet::new(),
-            links: self.world.postgres.links(),
-            conflicts: self.world.postgres.all_conflicts(),
+            links: self.world.all_links(),
+            conflicts: self.world.all_conflicts(),
         };
         let mut keep = |value: &Value| {
             accounts.values.insert(normal(&text(value)));
         };
-        for entry in self.world.postgres.audit_log() {
+        for entry in self.world.audit_logs().concat() {
             match &entry.old {
                 Some(Kept::Value(value)) => keep(value),
                 Some(Kept::Record(values)) => values.values().for_each(&mut keep),
@@ -84,23 +108,30 @@ impl Schedule {
             if let (ConflictStatus::Open | ConflictStatus::Chosen(_), Some(property)) =
                 (conflict.status, &conflict.property)
             {
-                accounts.open.insert((conflict.key.clone(), property.to_string()));
+                accounts.open.insert((conflict.link, property.to_string()));
             }
         }
         accounts
     }
 
     /// I1, I2, I4 and I19 for every row.
-    fn check_records(&self, state: &State, accounts: &Accounts, found: &mut Vec<String>) {
+    fn check_records(
+        &self,
+        entity: &str,
+        org: &str,
+        state: &State,
+        accounts: &Accounts,
+        found: &mut Vec<String>,
+    ) {
         for key in self.world.postgres.keys(TEAMS) {
             let Some(row) = self.world.postgres.row(TEAMS, &key) else {
                 continue;
             };
-            let in_scope = row.get("org") == Some(&Value::text("a"));
+            let in_scope = row.get("org") == Some(&Value::text(org));
             let links: Vec<&Link> = accounts
                 .links
                 .iter()
-                .filter(|link| link.entity == TEAMS && link.key == key && link.phase != Phase::Tombstone)
+                .filter(|link| link.entity == entity && link.key == key && link.phase != Phase::Tombstone)
                 .collect();
             let [link] = *links.as_slice() else {
                 if in_scope {
@@ -109,6 +140,10 @@ impl Schedule {
                 continue;
             };
             let page = link.page.as_ref().and_then(|id| state.pages.get(id));
+            if page.is_some_and(|page| is_paused(&page.now().page)) {
+                // A person said so: nothing of it is owed to anybody until the box is unticked.
+                continue;
+            }
             let live = page.is_some_and(|page| {
                 let now = page.now();
                 !now.page.in_trash && !now.hidden && now.page.parent == PageParent::Entity
@@ -126,9 +161,16 @@ impl Schedule {
                     for field in FIELDS {
                         self.check_field(state, accounts, link, &id, field, &row, found);
                     }
-                    self.check_relation(state, accounts, link, &id, &row, found);
+                    if entity == TEAMS {
+                        self.check_relation(state, accounts, link, &id, &row, found);
+                        self.check_typed(state, accounts, link, &id, &row, found);
+                    }
                 }
                 Phase::Held | Phase::Detached if !live => {}
+                // What is there again is no longer held for being away.
+                Phase::Held if live && AWAY.contains(&link.note.as_deref().unwrap_or_default()) => {
+                    found.push(format!("I2: row {key} is held, and its page is there"));
+                }
                 _ if troubled => {}
                 phase => found.push(format!(
                     "I2: row {key} is {phase:?}, its page {:?} is {}",
@@ -138,7 +180,7 @@ impl Schedule {
             }
         }
         for link in &accounts.links {
-            if link.entity != TEAMS || link.phase != Phase::Linked || !link.troubles.is_empty() {
+            if link.entity != entity || link.phase != Phase::Linked || !link.troubles.is_empty() {
                 continue;
             }
             let setting = &self.world.tape.setting;
@@ -148,7 +190,10 @@ impl Schedule {
                 .page
                 .as_ref()
                 .and_then(|id| state.pages.get(id))
-                .is_some_and(|page| property(&page.now().page, "sync_status") == "error");
+                .is_some_and(|page| {
+                    let page = &page.now().page;
+                    property(page, "sync_status") == "error" || is_paused(page)
+                });
             if self.world.postgres.row(TEAMS, &link.key).is_none() && !stays && !told {
                 found.push(format!("I2: row {} is gone and its link is not", link.key));
             }
@@ -170,6 +215,9 @@ impl Schedule {
         found: &mut Vec<String>,
     ) {
         let setting = &self.world.tape.setting;
+        if field == "size" && setting.late_field && !state.field_added {
+            return;
+        }
         let key = link.key.to_string();
         let here = row.get(field).map(text).unwrap_or_default();
         let there = state
@@ -190,7 +238,7 @@ impl Schedule {
                     .as_ref()
                     .is_none_or(|property| property.as_str() == field)
             });
-        let open = accounts.open.contains(&(link.key.clone(), field.to_owned()));
+        let open = accounts.open.contains(&(link.id, field.to_owned()));
         if (here != there && !held && !open) || self.world.is(Mutant::Canary) {
             found.push(format!(
                 "I2: {field} of {key} is `{here}` here and `{there}` there"
@@ -211,17 +259,25 @@ impl Schedule {
         }
         let final_value = normal(&here);
         // A value put back stands twice in the history: which of the two somebody had seen cannot be told by value.
+        // A policy that was changed decided by the one it was at the time; a field named late had its first look late.
+        let changed = state.policy.is_some() || (setting.late_field && field == "size");
         let loose =
-            state.touched.contains(&key) || state.ambiguous.contains(id) || self.world.tape.setting.reverts;
+            state.touched.contains(&key) || state.ambiguous.contains(id) || setting.reverts || changed;
         let both = |p: &Write, n: &Write| {
-            let p_saw = rows.had_seen(p, &n.text);
-            let n_saw = pages.had_seen(n, &p.text);
+            // Nothing is told apart from nothing: who emptied a cell knew what had arrived there, and no more is known.
+            let p_saw = !n.text.is_empty() && rows.had_seen(p, &n.text);
+            let n_saw = !p.text.is_empty() && pages.had_seen(n, &p.text);
             (p_saw, n_saw)
         };
         let may: Vec<&str> = match (field, p, n) {
             (_, None, None) => return,
             ("tag", Some(p), _) | (_, Some(p), None) => vec![&p.text],
             ("hint", _, Some(n)) | (_, None, Some(n)) => vec![&n.text],
+            (_, Some(p), Some(n))
+                if (p.text.is_empty() || n.text.is_empty()) && both(p, n) == (false, false) =>
+            {
+                vec![&p.text, &n.text]
+            }
             (_, Some(p), Some(n)) if loose || n.raced || rows.wrote(&n.text) || pages.wrote(&p.text) => {
                 vec![&p.text, &n.text]
             }
@@ -233,6 +289,17 @@ impl Schedule {
                 _ => vec![&p.text, &n.text],
             },
         };
+        if state.restored_at.is_some_and(|at| n.is_none_or(|n| n.at <= at))
+            && pages.held.contains(&final_value)
+        {
+            // What the page kept of the time that the database forgot counts as an edit there.
+            return;
+        }
+        let moved = setting.neighbour || !state.renamed.is_empty();
+        if moved && state.touched.contains(&key) && rows.arrived.last() == Some(&final_value) {
+            // The row brought it along from where it was before.
+            return;
+        }
         let skipped = (field == "hint" && n.is_none()) || (field == "tag" && p.is_none());
         if !skipped && !may.contains(&final_value.as_str()) {
             let lost_race = n.is_some_and(|n| n.raced);
@@ -247,10 +314,13 @@ impl Schedule {
             return;
         }
         // The loser, where its writer had not been overtaken knowingly.
-        if let (Some(p), Some(n)) = (p, n) {
+        if let (Some(p), Some(n)) = (p, n)
+            && state.restored_at.is_none_or(|at| n.at > at && p.at > at)
+        {
             let (p_saw, n_saw) = both(p, n);
             for (write, seen_by_winner, side) in [(n, p_saw, "Notion"), (p, n_saw, "Postgres")] {
                 if write.text != final_value
+                    && !write.text.is_empty()
                     && !seen_by_winner
                     && !write.raced
                     && !accounts.values.contains(&write.text)
@@ -261,6 +331,50 @@ impl Schedule {
                     ));
                 }
             }
+        }
+    }
+
+    /// 6.7 and 6.8: the select and the checkbox say the same on both sides, under whatever name an option goes.
+    fn check_typed(
+        &self,
+        state: &State,
+        accounts: &Accounts,
+        link: &Link,
+        id: &PageId,
+        row: &BTreeMap<String, Value>,
+        found: &mut Vec<String>,
+    ) {
+        if !self.world.tape.setting.typed {
+            return;
+        }
+        let excused = |property: &str| {
+            let of = |trouble: &frames_sync::journal::Trouble| {
+                let of = trouble.property.as_ref();
+                of.is_none_or(|of| of.as_str() == property)
+            };
+            link.troubles.iter().any(of) || accounts.open.contains(&(link.id, property.to_owned()))
+        };
+        let Some(page) = state.pages.get(id).map(|page| &page.now().page) else {
+            return;
+        };
+        let schema = &state.schema;
+        let drifted = schema.drift != Drift::AsMapped || schema.options.iter().any(|option| option.removed);
+        let kind = row.get(KIND).map(text).unwrap_or_default();
+        if !drifted && !excused(KIND) && !schema.agrees(&kind, page.properties.get(&PropertyId::from(KIND))) {
+            found.push(format!(
+                "I2: kind of {} is `{kind}` here and `{}` there",
+                link.key,
+                property(page, KIND)
+            ));
+        }
+        let done = row.get(DONE) == Some(&Value::Bool(true));
+        let ticked =
+            page.properties.get(&PropertyId::from(DONE)) == Some(&PropertyRead::Whole(Value::Bool(true)));
+        if done != ticked && !excused(DONE) {
+            found.push(format!(
+                "I2: done of {} is {done} here and {ticked} there",
+                link.key
+            ));
         }
     }
 
@@ -278,13 +392,16 @@ impl Schedule {
             return;
         }
         let key = row.get(RELATION).map(text).unwrap_or_default();
-        let wanted = accounts
-            .links
-            .iter()
-            .find(|link| link.entity == PROJECTS && link.key == RecordKey::single(key.as_str()))
-            .and_then(|link| link.page.as_ref())
-            .map(|page| page.as_str().to_owned())
-            .unwrap_or_default();
+        let wanted: BTreeSet<&str> = key
+            .split(',')
+            .filter_map(|key| {
+                let target = RecordKey::single(key);
+                let mut links = accounts.links.iter();
+                let link = links.find(|link| link.entity == PROJECTS && link.key == target)?;
+                link.page.as_ref().map(PageId::as_str)
+            })
+            .collect();
+        let wanted = wanted.into_iter().collect::<Vec<_>>().join(",");
         let there = state
             .pages
             .get(id)
@@ -312,6 +429,91 @@ impl Schedule {
         }
     }
 
+    /// I7: nothing that a profile tells or keeps holds a value of a row that was never in its scope.
+    pub(crate) fn check_isolation(&self, runner: usize, run: &Run) {
+        if !self.world.tape.setting.neighbour {
+            return;
+        }
+        let mut told = serde_json::to_string(&run.report).unwrap_or_default();
+        told.push_str(&serde_json::to_string(&run.plan).unwrap_or_default());
+        let mut state = self.world.lock();
+        let mine = super::world::tenant(runner);
+        let foreign: Vec<&String> = state
+            .entitled
+            .iter()
+            .filter(|(value, who)| value.contains("-name-") && !who.contains(mine))
+            .map(|(value, _)| value)
+            .collect();
+        let is_told = |value: &str| {
+            let ends = |at: usize| !told[at + value.len()..].starts_with(|next: char| next.is_ascii_digit());
+            told.match_indices(value).any(|(at, _)| ends(at))
+        };
+        if foreign.iter().any(|value| is_told(value)) {
+            state
+                .violations
+                .push("I7: a report or a plan tells another tenant's value".to_owned());
+        }
+    }
+
+    /// I12: a cycle takes every edit of a page that its listing could show. Without faults nothing excuses it.
+    pub(crate) fn check_seen(&self, runner: usize, run: &Run) {
+        let setting = &self.world.tape.setting;
+        let exact = self.world.tape.faults.is_empty() && !setting.reverts && !setting.late_field;
+        if !exact || runner == NEIGHBOUR || run.report.outcome != Outcome::Ok {
+            return;
+        }
+        let links = self.world.postgres.links();
+        let mut state = self.world.lock();
+        let began = state.runners[runner].began;
+        let mut missed = Vec::new();
+        for link in links {
+            let waits = link.look_again_at.is_some() || !link.troubles.is_empty();
+            if link.entity != TEAMS || link.phase != Phase::Linked || waits {
+                continue;
+            }
+            let (Some(id), Some(row)) = (&link.page, self.world.postgres.row(TEAMS, &link.key)) else {
+                continue;
+            };
+            let Some(page) = state.pages.get(id) else { continue };
+            let now = page.now();
+            let away = now.page.parent != PageParent::Entity;
+            if away
+                || now.page.in_trash
+                || now.hidden
+                || is_paused(&now.page)
+                || row.get("org") != Some(&Value::text("a"))
+            {
+                continue;
+            }
+            for field in ["name", "note", "size", "hint"] {
+                let shown = property(&now.page, field);
+                let since = page
+                    .versions
+                    .iter()
+                    .rev()
+                    .take_while(|version| property(&version.page, field) == shown)
+                    .last();
+                let (Some(since), Some(cell)) = (since, state.cells.get(id.as_str(), field)) else {
+                    continue;
+                };
+                let Some(edit) = cell.writes.last() else { continue };
+                let rows = state.rows.get(&link.key.to_string(), field);
+                let edited_too =
+                    rows.is_some_and(|rows| rows.writes.last().is_some_and(|own| own.at >= edit.at));
+                let arrived = rows.is_some_and(|rows| rows.arrived.contains(&edit.text));
+                let listed = since.listed_at <= began && now.listed_at <= began;
+                let stands = edit.text == normal(&shown) && listed && edit.at <= began;
+                if stands && !edited_too && !arrived && row.get(field).map(text) != Some(shown) {
+                    missed.push(format!(
+                        "I12: `{}` was listed, and a cycle passed it over",
+                        edit.text
+                    ));
+                }
+            }
+        }
+        state.violations.extend(missed);
+    }
+
     /// I4: no page of ours without a link; a person's page has a row where the profile makes rows.
     fn check_pages(&self, state: &State, accounts: &Accounts, found: &mut Vec<String>) {
         let linked: BTreeSet<&PageId> = accounts
@@ -325,7 +527,14 @@ impl Schedule {
             if !live || linked.contains(id) {
                 continue;
             }
+            if is_paused(&now.page) {
+                continue;
+            }
             let status = property(&now.page, "sync_status");
+            if state.restored_at.is_some() && ["error", "duplicate"].contains(&status.as_str()) {
+                // Made after the instant that the state was put back to: it is shown, and a person decides.
+                continue;
+            }
             if now.page.created_by.as_str() == BOT {
                 found.push(format!("I4: {id} was created by us and belongs to no record"));
             } else if self.world.tape.setting.on_page_create == OnPageCreate::InsertRow
@@ -349,7 +558,7 @@ impl Schedule {
                 let (Some(bases), Some(id)) = (&known.bases, &link.page) else {
                     continue;
                 };
-                if field.as_str() == RELATION {
+                if [RELATION, KIND, DONE].contains(&field.as_str()) {
                     continue;
                 }
                 let rows = state.rows.get(&link.key.to_string(), field.as_str());
@@ -390,11 +599,18 @@ impl Schedule {
             let n = pages.writes.iter().rev().find(|write| write.text == page);
             let loose = state.touched.contains(&key)
                 || state.ambiguous.contains(id)
-                || self.world.tape.setting.reverts;
+                || self.world.tape.setting.reverts
+                || row.is_empty()
+                || page.is_empty()
+                || (self.world.tape.setting.late_field && field.as_str() == "size");
             if loose {
                 continue;
             }
             let (Some(p), Some(n)) = (p, n) else {
+                if conflict.status == ConflictStatus::Superseded || [KIND, DONE].contains(&field.as_str()) {
+                    // What stood there when it was closed again: one of the values may well be ours.
+                    continue;
+                }
                 found.push(format!(
                     "I1: a conflict of {field} of {key} is between `{row}` and `{page}`, which nobody wrote"
                 ));
@@ -450,18 +666,24 @@ impl Schedule {
                 ));
                 return;
             }
-            if let Some(failure) = self.last.as_ref().and_then(|run| run.report.failure.as_ref()) {
+            for failure in self
+                .last
+                .iter()
+                .flatten()
+                .filter_map(|run| run.report.failure.as_ref())
+            {
                 found.push(format!("I12: a quiet cycle fails: {}", failure.message));
             }
             self.world.timeline.advance_to(self.world.now() + 700_000);
         }
         let state = self.world.lock();
-        if self.world.tape.faults.is_empty() && !state.coverage.contains_key("killed") {
+        let whole = state.restored_at.is_none() && !state.coverage.contains_key("killed");
+        if self.world.tape.faults.is_empty() && whole {
             // Without faults, every write has its line in the log.
             let audited = self
                 .world
-                .postgres
-                .audit_log()
+                .audit_logs()
+                .concat()
                 .iter()
                 .filter(|entry| {
                     entry.act != Act::Overruled && entry.act != Act::Rejected && entry.act != Act::Linked
@@ -476,10 +698,6 @@ impl Schedule {
 
     fn counts(&self) -> (u64, u64, u64) {
         let state = self.world.lock();
-        (
-            state.notion_writes,
-            state.row_writes,
-            self.world.postgres.audited() as u64,
-        )
+        (state.notion_writes, state.row_writes, self.world.audited() as u64)
     }
 }

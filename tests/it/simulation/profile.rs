@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use frames_sync::engine::{Engine, Entity, EntityField, FieldCodec, NewRow, Reference, Tuning};
-use frames_sync::mapping::{Capture, Direction, Guards, LastWritePolicy, PresencePolicies};
+use frames_sync::mapping::{
+    Capture, Direction, Guards, LastWritePolicy, OnDuplicate, OnPageCreate, OnPageTrash, PresencePolicies,
+};
 use frames_sync::ports::{BoxFuture, Clock, Rng};
 use frames_sync::reconcile::{EntityPolicy, Fault, FieldError};
 use frames_sync::schema::PgType;
@@ -18,7 +20,7 @@ use super::executor::Timeline;
 use super::mutants::Mutant;
 use super::notion::Connection;
 use super::tape::{Setting, Stream};
-use super::world::{PROJECTS, RELATION, START, TEAMS, World};
+use super::world::{NEIGHBOURS, PROJECTS, RELATION, START, TEAMS, World};
 
 /// The profile's name.
 pub(crate) const NAME: &str = "campaign";
@@ -58,7 +60,7 @@ impl Clock for VirtualClock {
     }
 }
 
-struct Seeded(AtomicU64);
+pub(crate) struct Seeded(pub(crate) AtomicU64);
 
 impl Rng for Seeded {
     fn next_u64(&self) -> u64 {
@@ -131,6 +133,11 @@ impl NewRow for Generated {
 }
 
 fn field(name: &'static str, kind: Kind, direction: Direction, setting: &Setting) -> EntityField {
+    let column_type = if setting.many_targets {
+        PgType::Array(Box::new(PgType::Text))
+    } else {
+        PgType::Text
+    };
     EntityField {
         property: PropertyId::from(name),
         name: name.to_owned(),
@@ -139,40 +146,71 @@ fn field(name: &'static str, kind: Kind, direction: Direction, setting: &Setting
         conflict: setting.conflict,
         reference: (kind == Kind::Relation).then(|| Reference {
             target: PROJECTS.to_owned(),
-            column_type: PgType::Text,
+            column_type,
         }),
         codec: Arc::new(Codec { column: name, kind }),
     }
 }
 
-/// The entities of the profile.
-pub(crate) fn entities(setting: &Setting, mutant: Option<Mutant>) -> Vec<Arc<Entity>> {
+fn team_fields(setting: &Setting, mutant: Option<Mutant>) -> Vec<EntityField> {
     let number = Kind::Number {
         null_is_zero: mutant == Some(Mutant::NullIsFalse),
     };
     let both = Direction::Both;
-    let mut fields = vec![
+    vec![
         field("name", Kind::Text, both, setting),
         field("note", Kind::Text, both, setting),
         field("size", number, both, setting),
         field("tag", Kind::Text, Direction::ToNotion, setting),
         field("hint", Kind::Text, Direction::ToPostgres, setting),
-    ];
+    ]
+}
+
+/// The entities of the profile.
+pub(crate) fn entities(setting: &Setting, mutant: Option<Mutant>) -> Vec<Arc<Entity>> {
+    entities_from(setting, mutant, 1)
+}
+
+/// The same, with new rows numbered from there: a mapping that was changed goes on where it was.
+pub(crate) fn entities_from(setting: &Setting, mutant: Option<Mutant>, number_from: u64) -> Vec<Arc<Entity>> {
+    let both = Direction::Both;
+    let mut fields = team_fields(setting, mutant);
+
+    if setting.late_field {
+        fields.retain(|field| field.name != "size");
+    }
     if setting.relations {
         fields.push(field(RELATION, Kind::Relation, both, setting));
     }
-    let mut entities = vec![entity(TEAMS, fields, setting)];
+    let mut entities = vec![entity(TEAMS, fields, setting, number_from)];
     if setting.relations {
         entities.push(entity(
             PROJECTS,
             vec![field("name", Kind::Text, both, setting)],
             setting,
+            number_from,
         ));
     }
     entities
 }
 
-fn entity(name: &str, fields: Vec<EntityField>, setting: &Setting) -> Arc<Entity> {
+/// The other tenant's entity: the same table, its own workspace, and no rows of its people's making.
+pub(crate) fn neighbours(setting: &Setting, mutant: Option<Mutant>) -> Vec<Arc<Entity>> {
+    let setting = Setting {
+        relations: false,
+        triggers: false,
+        strict_cap: false,
+        late_field: false,
+        on_page_create: OnPageCreate::Ignore,
+        on_duplicate: OnDuplicate::Flag,
+        on_page_trash: OnPageTrash::Hold,
+        ..setting.clone()
+    };
+    let fields = team_fields(&setting, mutant);
+    vec![entity(NEIGHBOURS, fields, &setting, 1)]
+}
+
+fn entity(name: &str, fields: Vec<EntityField>, setting: &Setting, number_from: u64) -> Arc<Entity> {
     let guards = Guards {
         delete_cap: if setting.strict_cap { 0.05 } else { 500.0 },
         ..Guards::default()
@@ -183,7 +221,7 @@ fn entity(name: &str, fields: Vec<EntityField>, setting: &Setting) -> Arc<Entity
         key: vec![("id".to_owned(), PgType::Text)],
         fields,
         frozen: Vec::new(),
-        scope: "org = a".to_owned(),
+        scope: format!("org of {name}"),
         postgres_id: PropertyId::from("postgres_id"),
         last_synced: PropertyId::from("last_synced"),
         sync_status: PropertyId::from("sync_status"),
@@ -201,16 +239,20 @@ fn entity(name: &str, fields: Vec<EntityField>, setting: &Setting) -> Arc<Entity
                 tie_break: setting.tie_break,
                 min_certainty: setting.min_certainty,
             },
-            initial: None,
+            initial: setting.initial,
         },
         guards,
         capture: if setting.triggers && name == TEAMS {
             Capture::Triggers
+        } else if setting.is_stamped() && name == TEAMS {
+            Capture::UpdatedAt {
+                column: "updated_at".to_owned(),
+            }
         } else {
             Capture::Scan
         },
         create_grace: Duration::from_secs(120),
-        new_row: Arc::new(Generated(AtomicU64::new(1))),
+        new_row: Arc::new(Generated(AtomicU64::new(number_from))),
         soft_delete: Vec::new(),
         required: vec!["name".to_owned()],
     })
@@ -229,6 +271,9 @@ pub(crate) fn engine(
         concurrency: usize::from(setting.concurrency),
         ..Tuning::default()
     };
+    if setting.incremental {
+        tuning.listed_whole = 0;
+    }
     if setting.quiet_page {
         tuning.quiet_page = Duration::from_secs(60);
     }
@@ -241,7 +286,11 @@ pub(crate) fn engine(
     });
     let mut ids = Stream::new(world.tape.seed, 100 + runner as u64 * 1000 + life);
     Engine {
-        profile: NAME.to_owned(),
+        profile: if runner == super::world::NEIGHBOUR {
+            "neighbour".to_owned()
+        } else {
+            NAME.to_owned()
+        },
         entities: entities.to_vec(),
         rows: Arc::clone(&session) as _,
         pages: Arc::new(Connection {

@@ -56,10 +56,6 @@ impl Step {
                 RowWrite::Delete { .. } => Protocol::DeleteRow,
             }));
         }
-        let is_written = commit
-            .records
-            .iter()
-            .any(|record| matches!(record, Record::Audit(_)));
         commit.records.iter().find_map(|record| match record {
             Record::Intent(intent) => {
                 let protocol = match intent.kind {
@@ -70,12 +66,10 @@ impl Step {
                 };
                 match intent.status {
                     IntentStatus::Pending => Some(Self::Journal(protocol)),
-                    IntentStatus::Settled => Some(Self::Settle(protocol)),
+                    IntentStatus::Settled | IntentStatus::Answered => Some(Self::Settle(protocol)),
                     IntentStatus::Abandoned => None,
                 }
             }
-            // An answered push leaves no intent; one that was certainly not applied has nothing to enter in the log.
-            Record::IntentGone(_) if is_written => Some(Self::Settle(Protocol::Push)),
             _ => None,
         })
     }

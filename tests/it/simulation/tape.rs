@@ -4,8 +4,8 @@
 //! faults as the whole one.
 
 use frames_sync::mapping::{
-    ConflictPolicy, MinCertainty, OnDuplicate, OnInaccessible, OnPageCreate, OnPageTrash, OnRowDelete,
-    TieBreak,
+    ConflictPolicy, Initial, MinCertainty, OnDuplicate, OnInaccessible, OnPageCreate, OnPageTrash,
+    OnRowDelete, TieBreak,
 };
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,7 @@ impl Stream {
         self.below(100) < percent
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[usize::try_from(self.below(from.len() as u64)).unwrap_or(0)]
     }
 
@@ -88,6 +88,58 @@ pub(crate) struct Setting {
     pub(crate) latency: u32,
     /// Somebody renames and reverts to values that stood there before.
     pub(crate) reverts: bool,
+    /// Without notes: the application says in a column when it changed a row, and that is how changes are noticed.
+    #[serde(default)]
+    pub(crate) stamped: bool,
+    /// What the schedule is mostly about.
+    #[serde(default)]
+    pub(crate) focus: Focus,
+    /// Pages are listed by their last edit, as in data sources of more pages than one answer holds.
+    #[serde(default)]
+    pub(crate) incremental: bool,
+    /// `size` is mapped only from [`Op::FieldAdded`] on.
+    #[serde(default)]
+    pub(crate) late_field: bool,
+    /// References lead to several targets, and pages show only the first of them.
+    #[serde(default)]
+    pub(crate) many_targets: bool,
+    /// Another tenant's profile works on the same table beside ours.
+    #[serde(default)]
+    pub(crate) neighbour: bool,
+    /// A select and a checkbox beside the other fields, bound to a schema that people change.
+    #[serde(default)]
+    pub(crate) typed: bool,
+    /// Who wins where a page names a row that no page belongs to.
+    #[serde(default)]
+    pub(crate) initial: Option<Initial>,
+}
+
+/// What a schedule is mostly about: rules that guard against rare meetings need schedules in which these are not rare.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Focus {
+    /// Whatever comes.
+    #[default]
+    Anything,
+    /// Direct reads that show the past, while both sides edit one field several times in a minute.
+    Stale,
+    /// Requests that arrive late, or without an answer, while both sides edit one field.
+    Late,
+    /// Edits in the newest minute that a listing showed, without faults.
+    Minute,
+    /// Listings that end early and pages that cannot be read for a moment, a day apart.
+    Absence,
+    /// A process that sleeps past its lease, beside one that takes over.
+    Takeover,
+    /// Rows that go, a few in each cycle, under the default cap.
+    Removals,
+    /// Pages that are duplicated, trashed and brought back; targets in the trash.
+    Twins,
+    /// Two tenants on one table, and rows that go from one to the other.
+    Neighbours,
+    /// The database, put back to an earlier instant.
+    Restore,
+    /// Options and properties that people rename, remove and change.
+    Drift,
 }
 
 /// What a person or the application does.
@@ -170,6 +222,90 @@ pub(crate) enum Op {
         record: u8,
         postgres: bool,
     },
+    /// The application empties a column.
+    RowClear {
+        record: u8,
+        field: u8,
+    },
+    /// A person empties a property.
+    PageClear {
+        record: u8,
+        field: u8,
+    },
+    /// A person makes a text bold, and changes nothing else.
+    PageFormat {
+        record: u8,
+        field: u8,
+    },
+    /// A person ticks or unticks the box that leaves the record alone.
+    PageOptOut {
+        record: u8,
+    },
+    /// A person deletes the page for good.
+    PagePurge {
+        record: u8,
+    },
+    /// The application gives the row another key.
+    RowRekey {
+        record: u8,
+    },
+    /// The table is emptied by TRUNCATE.
+    Truncate,
+    /// The mapping is changed: it names one more field.
+    FieldAdded,
+    /// The mapping is changed: another conflict policy.
+    Reconfigure {
+        policy: ConflictPolicy,
+    },
+    /// The application sets a reference to two targets.
+    RowRelateBoth {
+        record: u8,
+    },
+    /// The application sets a column of the other tenant's row.
+    NeighbourRowSet {
+        record: u8,
+        field: u8,
+    },
+    /// A person of the other tenant sets a property.
+    NeighbourPageSet {
+        record: u8,
+        field: u8,
+    },
+    /// The application sets the column of the select to one of its options.
+    RowKind {
+        record: u8,
+        option: u8,
+    },
+    /// A person picks an option.
+    PageKind {
+        record: u8,
+        option: u8,
+    },
+    /// The application sets the column of the checkbox: to NULL, true or false.
+    RowDone {
+        record: u8,
+        state: u8,
+    },
+    /// A person ticks or unticks the checkbox.
+    PageDone {
+        record: u8,
+    },
+    OptionRename {
+        option: u8,
+    },
+    OptionRemove {
+        option: u8,
+    },
+    OptionAdd,
+    PropertyRename,
+    PropertyDelete,
+    PropertyRetype,
+    /// A backup of the database is made.
+    Backup,
+    /// The database is put back to the last backup; its hosting tells that, or not.
+    Restore {
+        told: bool,
+    },
 }
 
 impl Op {
@@ -201,8 +337,18 @@ pub(crate) enum FaultKind {
     ListingCut,
     /// A request takes that long.
     Slow { by: Millis },
+    /// A direct read is answered 404 though the page is there.
+    ReadDenied,
+    /// The connection loses sight of everything in Notion for that long.
+    AccessLost { by: Millis },
     /// Rows cannot be read.
     RowsFail,
+    /// A scan of rows ends early.
+    ScanCut,
+    /// Row security hides rows for that long, which the adapter notices.
+    RowsHidden { by: Millis },
+    /// The engine's memory cannot be read.
+    StoreFails,
     /// A commit fails, certainly.
     CommitFails,
     /// The connection is lost while committing: applied or not.
@@ -249,34 +395,71 @@ pub(crate) struct Tape {
 impl Tape {
     /// The schedule of a seed.
     pub(crate) fn of(seed: u64) -> Self {
-        let setting = Setting::of(&mut Stream::new(seed, 1));
-        let mut size = Stream::new(seed, 2);
-        let count = match size.below(10) {
-            0..=5 => size.between(3, 15),
-            6..=8 => size.between(15, 60),
-            _ => size.between(60, 200),
+        let mut choice = Stream::new(seed, 6);
+        let focus = match choice.below(100) {
+            0..10 => Focus::Stale,
+            10..18 => Focus::Late,
+            18..24 => Focus::Minute,
+            24..29 => Focus::Absence,
+            29..35 => Focus::Takeover,
+            35..40 => Focus::Removals,
+            40..46 => Focus::Twins,
+            46..52 => Focus::Neighbours,
+            52..57 => Focus::Restore,
+            57..63 => Focus::Drift,
+            _ => Focus::Anything,
         };
-        let pace = size.pick(&[2_000, 10_000, 30_000, 90_000]);
+        let setting = Setting::of(&mut Stream::new(seed, 1)).focused(focus, &mut choice);
+        let mut size = Stream::new(seed, 2);
+        let count = match (focus, size.below(10)) {
+            (Focus::Anything, 9) => size.between(60, 200),
+            (Focus::Anything, 6..9) => size.between(15, 60),
+            (Focus::Anything, _) => size.between(3, 15),
+            _ => size.between(6, 25),
+        };
+        let pace = match focus {
+            Focus::Stale => size.pick(&[4_000, 8_000, 15_000]),
+            Focus::Late | Focus::Minute => size.pick(&[8_000, 20_000, 40_000]),
+            Focus::Takeover | Focus::Removals => 30_000,
+            // Longer than a new page may be missing from the index.
+            Focus::Absence => 60_000,
+            _ => size.pick(&[2_000, 10_000, 30_000, 90_000]),
+        };
         let start = 60_000;
         let end = start + count * pace + 120_000;
-        let ops = work(&setting, &mut Stream::new(seed, 3), count, start, end);
-        let faults = if size.chance(20) {
-            Vec::new()
-        } else {
-            trouble(&mut Stream::new(seed, 4), count, end)
-        };
-        let cycles = cycles(&mut Stream::new(seed, 5), end);
-        Self {
+        let calm = size.chance(20) || focus == Focus::Minute;
+        let mut tape = Self {
             seed,
+            ops: work(&setting, &mut Stream::new(seed, 3), count, start, end),
+            faults: if calm {
+                Vec::new()
+            } else {
+                trouble(focus, &mut Stream::new(seed, 4), count, end)
+            },
+            cycles: cycles(&setting, &mut Stream::new(seed, 5), end),
             setting,
-            ops,
-            faults,
-            cycles,
+        };
+        if focus == Focus::Absence {
+            tape.sleep_a_day(end);
         }
+        tape
+    }
+
+    /// Between two cycles in the middle lie 25 hours, and everything of the second half comes after them.
+    fn sleep_a_day(&mut self, end: Millis) {
+        let later = |at: &mut Millis| *at += if *at > end / 2 { 90_000_000 } else { 0 };
+        self.ops.iter_mut().for_each(|(at, _)| later(at));
+        self.faults.iter_mut().for_each(|fault| later(&mut fault.at));
+        self.cycles.iter_mut().for_each(|cycle| later(&mut cycle.at));
     }
 }
 
 impl Setting {
+    /// Whether changed rows are looked for by the column that says when.
+    pub(crate) fn is_stamped(&self) -> bool {
+        self.stamped && !self.triggers
+    }
+
     /// Two records, so that neither side is ever empty, and nothing out of the ordinary.
     pub(crate) fn plain() -> Self {
         Self {
@@ -300,6 +483,14 @@ impl Setting {
             index_lag: 0,
             latency: 300,
             reverts: false,
+            focus: Focus::Anything,
+            incremental: false,
+            late_field: false,
+            many_targets: false,
+            neighbour: false,
+            typed: false,
+            initial: None,
+            stamped: false,
         }
     }
 
@@ -329,7 +520,11 @@ impl Setting {
                 OnPageTrash::RestorePage,
                 OnPageTrash::HardDelete,
             ]),
-            on_inaccessible: draw.pick(&[OnInaccessible::Hold, OnInaccessible::Recreate]),
+            on_inaccessible: draw.pick(&[
+                OnInaccessible::Hold,
+                OnInaccessible::Recreate,
+                OnInaccessible::TreatAsDeleted,
+            ]),
             on_duplicate: draw.pick(&[OnDuplicate::Flag, OnDuplicate::NewRow]),
             triggers: draw.chance(30),
             quiet_page: draw.chance(20),
@@ -348,17 +543,221 @@ impl Setting {
             index_lag: draw.pick(&[0, 20, 120]),
             latency: draw.pick(&[300, 1_000, 4_000]),
             reverts: draw.chance(10),
+            focus: Focus::Anything,
+            incremental: draw.chance(30),
+            late_field: !plain && draw.chance(15),
+            many_targets: draw.chance(40),
+            neighbour: !plain && draw.chance(10),
+            typed: !plain && draw.chance(20),
+            initial: None,
+            stamped: draw.chance(30),
         }
     }
+
+    /// What the focus takes for granted.
+    fn focused(mut self, focus: Focus, draw: &mut Stream) -> Self {
+        self.focus = focus;
+        match focus {
+            Focus::Anything => return self,
+            Focus::Stale | Focus::Late => {
+                self.records = 1;
+                self.fields = 1;
+                self.index_lag = draw.pick(&[20, 120]);
+                self.latency = 300;
+                self.quiet_page = false;
+                self.relations = false;
+            }
+            Focus::Minute => {
+                self.incremental = true;
+                self.records = 3;
+                self.quiet_page = false;
+            }
+            Focus::Absence => {
+                self.records = 4;
+                self.incremental = false;
+                self.on_inaccessible = draw.pick(&[OnInaccessible::Recreate, OnInaccessible::TreatAsDeleted]);
+            }
+            Focus::Takeover => self.quiet_page = false,
+            Focus::Removals => {
+                self.strict_cap = true;
+                self.records = 8;
+                self.on_row_delete = OnRowDelete::TrashPage;
+            }
+            Focus::Twins => {
+                self.relations = true;
+                self.records = 2;
+            }
+            Focus::Neighbours => {
+                self.neighbour = true;
+                self.records = 2;
+            }
+            Focus::Restore => {
+                self.records = 2;
+                self.initial = draw.pick(&[
+                    None,
+                    Some(Initial::Postgres),
+                    Some(Initial::Notion),
+                    Some(Initial::Manual),
+                ]);
+            }
+            Focus::Drift => {
+                self.typed = true;
+                self.records = 2;
+            }
+        }
+        self.late_field = false;
+        self.table_acts &= focus == Focus::Twins;
+        self.reverts = false;
+        self
+    }
+}
+
+/// What people mostly do in a focused schedule; the rest is drawn as in any other.
+fn focused(setting: &Setting, draw: &mut Stream) -> Option<Op> {
+    let record = draw.small(setting.records);
+    let flag = draw.chance(50);
+    let roll = draw.below(100);
+    match setting.focus {
+        Focus::Stale | Focus::Late if roll < 90 => Some(if flag {
+            Op::RowSet { record, field: 0 }
+        } else {
+            Op::PageSet { record, field: 0 }
+        }),
+        Focus::Minute if roll < 80 => Some(Op::PageSet {
+            record,
+            field: draw.small(setting.fields),
+        }),
+        Focus::Absence if roll < 70 => Some(if flag {
+            Op::RowSet { record, field: 0 }
+        } else {
+            Op::PageSet { record, field: 0 }
+        }),
+        Focus::Removals if roll < 80 => Some(Op::RowDelete { record }),
+        Focus::Twins if roll < 70 => Some(match draw.below(8) {
+            0 => Op::PageDuplicate { record },
+            1 => Op::TargetTrash {
+                target: draw.small(2),
+            },
+            2 => Op::PageRelate {
+                record,
+                target: draw.small(2),
+            },
+            3 => Op::RowRelate {
+                record,
+                target: draw.small(2),
+            },
+            4 => Op::PageTrash { record },
+            5 => Op::PageRestore { record },
+            6 => Op::RowDelete { record },
+            _ => Op::RowInsert { record },
+        }),
+        Focus::Neighbours if roll < 70 => Some(match draw.below(6) {
+            0 => Op::RowLeave { record },
+            1 => Op::RowReturn { record },
+            2 => Op::NeighbourRowSet {
+                record: draw.small(4),
+                field: draw.small(2),
+            },
+            3 => Op::NeighbourPageSet {
+                record: draw.small(4),
+                field: draw.small(2),
+            },
+            4 => Op::PageSet {
+                record,
+                field: draw.small(2),
+            },
+            _ => Op::RowSet {
+                record,
+                field: draw.small(2),
+            },
+        }),
+        Focus::Drift if roll < 80 => Some(match draw.below(20) {
+            0..5 => Op::RowKind {
+                record,
+                option: draw.small(4),
+            },
+            5..10 => Op::PageKind {
+                record,
+                option: draw.small(4),
+            },
+            10..12 => Op::RowDone {
+                record,
+                state: draw.small(3),
+            },
+            12..14 => Op::PageDone { record },
+            14 => Op::OptionRename {
+                option: draw.small(3),
+            },
+            15 if flag => Op::OptionRemove {
+                option: draw.small(3),
+            },
+            16 => Op::OptionAdd,
+            17 => Op::PropertyRename,
+            18 if flag => Op::PropertyDelete,
+            19 if flag => Op::PropertyRetype,
+            _ => Op::PageKind {
+                record,
+                option: draw.small(4),
+            },
+        }),
+        Focus::Restore if roll < 15 => Some(Op::Backup),
+        Focus::Restore if roll < 25 => Some(Op::Restore { told: flag }),
+        _ => None,
+    }
+}
+
+/// What happens rarely to a table, a page or a mapping.
+fn odd(setting: &Setting, kinds: &[bool], draw: &mut Stream) -> Option<Op> {
+    let record = draw.small(setting.records + 1);
+    // The first field is required, so nobody empties it.
+    let field = 1 + draw.small(4);
+    let which = usize::try_from(draw.below(12)).unwrap_or(0);
+    let policy = draw.pick(&[
+        ConflictPolicy::LastWriteWins,
+        ConflictPolicy::PostgresWins,
+        ConflictPolicy::NotionWins,
+        ConflictPolicy::Manual,
+    ]);
+    let op = match which {
+        0 => Op::RowClear { record, field },
+        1 => Op::PageClear { record, field },
+        2 => Op::PageFormat {
+            record,
+            field: draw.small(2),
+        },
+        3 => Op::PageOptOut { record },
+        4 => Op::PagePurge { record },
+        5 => Op::RowRekey { record },
+        6 if draw.chance(20) => Op::Truncate,
+        7 if setting.late_field => Op::FieldAdded,
+        8 => Op::Reconfigure { policy },
+        9 if setting.relations && setting.many_targets => Op::RowRelateBoth { record },
+        10 if setting.typed => Op::RowKind {
+            record,
+            option: draw.small(4),
+        },
+        11 if setting.typed => Op::PageDone { record },
+        _ => Op::RowClear { record, field },
+    };
+    kinds[which].then_some(op)
 }
 
 fn work(setting: &Setting, draw: &mut Stream, count: i64, start: Millis, end: Millis) -> Vec<(Millis, Op)> {
     // Each schedule knows some kinds of work and not others; edits are always among them.
     let existence = draw.chance(50);
     let kinds: Vec<bool> = (0..12).map(|_| existence && draw.chance(40)).collect();
+    let oddities: Vec<bool> = (0..12).map(|_| draw.chance(30)).collect();
     let mut ops: Vec<(Millis, Op)> = (0..count)
         .map(|_| {
             let at = draw.between(start, end);
+            if let Some(op) = focused(setting, draw) {
+                return (at, op);
+            }
+            if draw.chance(15)
+                && let Some(op) = odd(setting, &oddities, draw)
+            {
+                return (at, op);
+            }
             let record = draw.small(setting.records + 1);
             let mut field = draw.small(setting.fields);
             if setting.fields == 3 && draw.chance(20) {
@@ -414,13 +813,31 @@ fn work(setting: &Setting, draw: &mut Stream, count: i64, start: Millis, end: Mi
     ops
 }
 
-fn trouble(draw: &mut Stream, count: i64, end: Millis) -> Vec<Fault> {
-    let enabled: Vec<bool> = (0..14).map(|_| draw.chance(40)).collect();
-    let some = draw.between(1, 3 + count / 3);
+fn trouble(focus: Focus, draw: &mut Stream, count: i64, end: Millis) -> Vec<Fault> {
+    let enabled: Vec<bool> = (0..19).map(|_| draw.chance(40)).collect();
+    let some = match focus {
+        Focus::Anything
+        | Focus::Removals
+        | Focus::Twins
+        | Focus::Neighbours
+        | Focus::Restore
+        | Focus::Drift => draw.between(1, 3 + count / 3),
+        Focus::Takeover => draw.between(2, 6),
+        Focus::Stale | Focus::Late | Focus::Minute | Focus::Absence => draw.between(count / 2, count * 2),
+    };
     let mut faults: Vec<Fault> = (0..some)
         .filter_map(|_| {
             let at = draw.between(1_000, end);
-            let which = usize::try_from(draw.below(14)).unwrap_or(0);
+            let any = usize::try_from(draw.below(19)).unwrap_or(0);
+            let roll = draw.below(100);
+            let which = match focus {
+                Focus::Stale if roll < 80 => 5,
+                Focus::Late if roll < 80 => draw.pick(&[2, 3, 4, 4, 12]),
+                Focus::Absence if roll < 90 => draw.pick(&[7, 14]),
+                Focus::Takeover if roll < 80 => 13,
+                _ if enabled[any] => any,
+                _ => return None,
+            };
             let (short, long) = (draw.between(1_000, 60_000), draw.between(1_000, 300_000));
             let (skip, flag) = (draw.small(12), draw.chance(50));
             let kind = match which {
@@ -437,24 +854,43 @@ fn trouble(draw: &mut Stream, count: i64, end: Millis) -> Vec<Fault> {
                 10 => FaultKind::CommitFails,
                 11 => FaultKind::CommitUnknown { applied: flag },
                 12 => FaultKind::Kill { skip, after: flag },
+                14 => FaultKind::ReadDenied,
+                15 => FaultKind::AccessLost { by: long },
+                16 => FaultKind::ScanCut,
+                17 => FaultKind::RowsHidden { by: long },
+                18 => FaultKind::StoreFails,
+                _ if focus == Focus::Takeover => FaultKind::Pause {
+                    by: 180_000 + long / 3,
+                },
                 _ => FaultKind::Pause { by: long },
             };
-            enabled[which].then_some(Fault { at, kind })
+            Some(Fault { at, kind })
         })
         .collect();
     faults.sort_by_key(|fault| fault.at);
     faults
 }
 
-fn cycles(draw: &mut Stream, end: Millis) -> Vec<Cycle> {
-    let gap = draw.pick(&[10_000, 30_000, 60_000, 180_000]);
-    let two = draw.chance(30);
+fn cycles(setting: &Setting, draw: &mut Stream, end: Millis) -> Vec<Cycle> {
+    let focus = setting.focus;
+    let gap = match focus {
+        Focus::Stale => draw.pick(&[5_000, 10_000]),
+        Focus::Absence => 600_000,
+        Focus::Late | Focus::Takeover | Focus::Minute => draw.pick(&[10_000, 30_000]),
+        _ => draw.pick(&[10_000, 30_000, 60_000, 180_000]),
+    };
+    let two = draw.chance(30) || focus == Focus::Takeover;
+    let neighbour = setting.neighbour;
     let mut at = 1_000;
     let mut cycles = Vec::new();
     while at < end {
         cycles.push(Cycle {
             at,
-            runner: u8::from(two && draw.chance(50)),
+            runner: if neighbour && draw.chance(40) {
+                2
+            } else {
+                u8::from(two && draw.chance(50))
+            },
             full: draw.chance(10),
         });
         at += draw.between(gap / 2, gap * 2);

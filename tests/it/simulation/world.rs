@@ -3,19 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use frames_sync::journal::{AuditEntry, Conflict};
 use frames_sync::mapping::ConflictPolicy;
-use frames_sync::ports::{Page, PageParent, PropertyRead};
+use frames_sync::ports::{Link, Page, PageParent, PropertyRead, Store};
 use frames_sync::value::{PageId, PropertyId, UserId, Value, plain_text};
 use time::OffsetDateTime;
 
 use super::executor::{Event, Timeline};
 use super::mutants::Mutant;
 use super::postgres::Postgres;
+use super::schema::{KIND, Schema};
 use super::steps::Step;
 use super::tape::{FaultKind, Millis, Tape, scatter};
 
 /// The entity that people work on.
 pub(crate) const TEAMS: &str = "teams";
+/// The same table, as another tenant's profile knows it.
+pub(crate) const NEIGHBOURS: &str = "neighbours";
+/// The runner of that profile.
+pub(crate) const NEIGHBOUR: usize = 2;
 /// The entity that it refers to.
 pub(crate) const PROJECTS: &str = "projects";
 /// The fields of a team, in the order that tapes number them; relation last.
@@ -50,7 +56,7 @@ pub(crate) struct Cell {
 }
 
 /// The cells of one side: by row or page, then by field; few of each.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Cells(Vec<(String, Vec<(String, Cell)>)>);
 
 impl Cells {
@@ -62,6 +68,14 @@ impl Cells {
     /// The cell, made where it is not there yet.
     pub(crate) fn entry(&mut self, of: &str, field: &str) -> &mut Cell {
         named(named(&mut self.0, of), field)
+    }
+
+    /// What is known of a row is known under its new key too.
+    pub(crate) fn rename(&mut self, old: &str, new: &str) {
+        let known = self.0.iter().find(|(name, _)| name == old);
+        if let Some((_, cells)) = known.cloned() {
+            self.0.push((new.to_owned(), cells));
+        }
     }
 
     /// Every cell of one row or page.
@@ -110,6 +124,8 @@ pub(crate) struct Version {
     pub(crate) listed_at: Millis,
     pub(crate) page: Page,
     pub(crate) hidden: bool,
+    /// Deleted for good: hidden, and never to come back.
+    pub(crate) purged: bool,
 }
 
 pub(crate) struct SimPage {
@@ -153,6 +169,30 @@ pub(crate) struct RunnerState {
     /// The instant that the last direct read of each page shows.
     pub(crate) read_at: BTreeMap<PageId, Millis>,
     pub(crate) effects: u64,
+    /// Of the lease that it was granted last, and when that was: its cycle began then.
+    pub(crate) epoch: i64,
+    pub(crate) began: Millis,
+    /// A scan of rows that ended early goes on no further.
+    pub(crate) scan_is_over: bool,
+}
+
+/// The database at an earlier instant, and what was known of it then.
+#[derive(Clone)]
+pub(crate) struct Backup {
+    pub(crate) database: super::postgres::Backup,
+    pub(crate) rows: Cells,
+    pub(crate) overwritten: usize,
+    pub(crate) renamed: BTreeMap<u8, String>,
+}
+
+/// The tenant whose scope a runner works in, and whose rows have that in `org`.
+pub(crate) fn tenant(runner: usize) -> &'static str {
+    if runner == NEIGHBOUR { "b" } else { "a" }
+}
+
+/// The profile of a runner: ours, or the neighbour's.
+pub(crate) fn profile(runner: usize) -> usize {
+    usize::from(runner == NEIGHBOUR)
 }
 
 /// Everything that changes in a schedule, but for rows and the engine's memory.
@@ -163,7 +203,7 @@ pub(crate) struct State {
     /// How many faults have come, and which of them have struck nothing yet.
     pub(crate) faults_come: usize,
     pub(crate) faults_open: Vec<usize>,
-    pub(crate) runners: [RunnerState; 2],
+    pub(crate) runners: [RunnerState; 3],
     /// The columns of rows, by key.
     pub(crate) rows: Cells,
     /// The properties of pages, by id.
@@ -195,10 +235,29 @@ pub(crate) struct State {
     pub(crate) deleted_at: BTreeMap<String, Millis>,
     /// Records that a person decided something about.
     pub(crate) chosen: BTreeSet<String>,
+    /// The present keys of rows that were given others, by the record's number; and by each former key.
+    pub(crate) renamed: BTreeMap<u8, String>,
+    pub(crate) followed: BTreeMap<String, String>,
+    /// The mapping as it is now, where it was changed.
+    pub(crate) policy: Option<ConflictPolicy>,
+    pub(crate) field_added: bool,
+    /// Until when nothing in Notion can be seen, and rows are hidden.
+    pub(crate) lost_until: Millis,
+    pub(crate) hidden_until: Millis,
     pub(crate) quiet: bool,
     pub(crate) serial: u64,
-    /// Of the lease that was granted last.
-    pub(crate) epoch: i64,
+    /// Of the lease that was granted last, in each profile.
+    pub(crate) epochs: [i64; 2],
+    /// Which tenants may see each value: those in whose scope it was written, or its row came.
+    pub(crate) entitled: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) backup: Option<Backup>,
+    /// What people made of the data source's schema.
+    pub(crate) schema: Schema,
+    /// When the database was last put back to an earlier instant, and how often that was told.
+    pub(crate) restored_at: Option<Millis>,
+    pub(crate) timeline: u64,
+    /// Profiles whose database is not the one that was pinned, until a person approves.
+    pub(crate) quarantined: [bool; 2],
     pub(crate) trace: u64,
     pub(crate) log: Option<Vec<String>>,
     pub(crate) longest_window: Millis,
@@ -222,6 +281,7 @@ pub(crate) fn text(value: &Value) -> String {
         Value::Number(number) => number.as_str().to_owned(),
         Value::Choice(choice) => choice.name.clone(),
         Value::Pages(pages) => pages.iter().map(PageId::as_str).collect::<Vec<_>>().join(","),
+        Value::List(values) => values.iter().map(self::text).collect::<Vec<_>>().join(","),
         other => other.to_json().to_string(),
     }
 }
@@ -229,6 +289,11 @@ pub(crate) fn text(value: &Value) -> String {
 /// What the table makes of it.
 pub(crate) fn normal(text: &str) -> String {
     text.trim_end_matches('~').to_owned()
+}
+
+/// Whether a person ticked the box that leaves the record alone.
+pub(crate) fn is_paused(page: &Page) -> bool {
+    page.properties.get(&PropertyId::from("paused")) == Some(&PropertyRead::Whole(Value::Bool(true)))
 }
 
 /// The text of a page's property.
@@ -250,6 +315,30 @@ impl State {
         }
     }
 
+    /// A tenant may see that value.
+    pub(crate) fn entitle(&mut self, tenant: &str, value: &Value) {
+        if !value.is_empty() {
+            let who = self.entitled.entry(normal(&text(value))).or_default();
+            who.insert(tenant.to_owned());
+        }
+    }
+
+    /// Whether a value belongs to somebody else alone.
+    pub(crate) fn is_foreign(&self, tenant: &str, value: &str) -> bool {
+        self.entitled
+            .get(&normal(value))
+            .is_some_and(|who| !who.contains(tenant))
+    }
+
+    /// The key that a row goes by now.
+    pub(crate) fn present_key(&self, key: &str) -> String {
+        let mut key = key;
+        while let Some(next) = self.followed.get(key) {
+            key = next;
+        }
+        key.to_owned()
+    }
+
     /// A page as answers show it: relations without the targets that are in the trash.
     pub(crate) fn shown(&self, page: &Page) -> Page {
         let mut page = page.clone();
@@ -265,7 +354,25 @@ impl State {
         {
             targets.retain(|target| !is_away(target));
         }
+        let kind = PropertyId::from(KIND);
+        if let Some(stored) = page.properties.remove(&kind)
+            && let Some(shown) = self.schema.shown(&stored)
+        {
+            page.properties.insert(kind, shown);
+        }
         page
+    }
+
+    /// A value as Notion stores it: an option is given an id.
+    fn stored(&mut self, property: &PropertyId, value: &Value) -> Value {
+        match value {
+            Value::Choice(choice) if property.as_str() == KIND => self.schema.stored(choice),
+            Value::Choice(choice) => Value::Choice(frames_sync::value::Choice {
+                name: choice.name.clone(),
+                id: Some(format!("id-{}", choice.name)),
+            }),
+            other => other.clone(),
+        }
     }
 }
 
@@ -288,6 +395,47 @@ impl World {
             postgres,
             state: Mutex::new(state),
         }
+    }
+
+    /// The engine's memory of a profile: ours, or the neighbour's where there is one.
+    pub(crate) fn store_of(&self, profile: usize) -> Option<&dyn Store> {
+        match profile {
+            0 => Some(self.postgres.store()),
+            _ => self
+                .postgres
+                .next_door()
+                .map(|next_door| &next_door.store as &dyn Store),
+        }
+    }
+
+    /// What the memory of both profiles holds.
+    pub(crate) fn all_links(&self) -> Vec<Link> {
+        let next_door = self.postgres.next_door().map(|next_door| next_door.store.links());
+        [self.postgres.links(), next_door.unwrap_or_default()].concat()
+    }
+
+    pub(crate) fn all_conflicts(&self) -> Vec<Conflict> {
+        let next_door = self
+            .postgres
+            .next_door()
+            .map(|next_door| next_door.store.all_conflicts());
+        [self.postgres.all_conflicts(), next_door.unwrap_or_default()].concat()
+    }
+
+    pub(crate) fn audit_logs(&self) -> [Vec<AuditEntry>; 2] {
+        let next_door = self
+            .postgres
+            .next_door()
+            .map(|next_door| next_door.store.audit_log());
+        [self.postgres.audit_log(), next_door.unwrap_or_default()]
+    }
+
+    pub(crate) fn audited(&self) -> usize {
+        let next_door = self
+            .postgres
+            .next_door()
+            .map(|next_door| next_door.store.audited());
+        self.postgres.audited() + next_door.unwrap_or(0)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -372,15 +520,14 @@ impl World {
         values: &[(PropertyId, Value)],
     ) -> PageId {
         let minute = self.minute();
-        let mut properties: BTreeMap<PropertyId, PropertyRead> = empty(entity, self.tape.setting.relations)
+        let mut properties: BTreeMap<PropertyId, PropertyRead> = empty(entity, &self.tape.setting)
             .into_iter()
             .map(|(name, value)| (PropertyId::from(name), PropertyRead::Whole(value)))
             .collect();
-        properties.extend(
-            values
-                .iter()
-                .map(|(id, value)| (id.clone(), PropertyRead::Whole(stored(value)))),
-        );
+        for (id, value) in values {
+            let stored = state.stored(id, value);
+            properties.insert(id.clone(), PropertyRead::Whole(stored));
+        }
         let page = Page {
             id: PageId(format!("page-{:03}", state.pages.len() + 1)),
             parent: PageParent::Entity,
@@ -397,6 +544,7 @@ impl World {
             listed_at: self.now() + self.lag(),
             page,
             hidden: false,
+            purged: false,
         };
         for field in FIELDS {
             let held = normal(&property(&version.page, field));
@@ -522,7 +670,10 @@ impl World {
     ) {
         let Some(page) = state.pages.get(id) else { return };
         let (before, is_team) = (page.now().page.clone(), page.entity == TEAMS);
-        let key = property(&before, "postgres_id");
+        let key = state.present_key(&property(&before, "postgres_id"));
+        let careless = page
+            .at(snapshot)
+            .and_then(|seen| careless(&seen.page, &before, write));
         let removes = write.in_trash == Some(true) && !before.in_trash;
         for field in FIELDS.iter().copied() {
             let mut raced = false;
@@ -540,13 +691,15 @@ impl World {
             let overwrites = sent.as_ref().map_or(removes, |sent| *sent != old);
             let newer = |last: &Write| {
                 let deleted_at = state.deleted_at.get(&key);
-                deleted_at.is_some_and(|at| last.at > *at) && last.at <= snapshot && !pulled
+                // What a write of ours overwrote in the declared window is seen by nobody.
+                deleted_at.is_some_and(|at| last.at > *at) && last.at <= snapshot && !pulled && !last.raced
             };
             if removes
                 && field != "tag"
                 // A value put back may be the one that both sides last agreed on: then nothing was edited.
                 && !self.tape.setting.reverts
                 && self.tape.setting.conflict != ConflictPolicy::PostgresWins
+                && state.policy.is_none()
                 && !state.chosen.contains(&key)
                 && cell.writes.last().is_some_and(newer)
             {
@@ -575,16 +728,20 @@ impl World {
         if removes && is_team {
             state.removals[0] += 1;
         }
+        if let Some(careless) = careless {
+            state.violations.push(format!("{careless} on {id}"));
+        }
+        let stored: Vec<(PropertyId, Value)> = write
+            .properties
+            .iter()
+            .map(|(property, value)| (property.clone(), state.stored(property, value)))
+            .collect();
         self.change(state, id, BOT, |version| {
             if let Some(in_trash) = write.in_trash {
                 version.page.in_trash = in_trash;
             }
-            for (property, value) in &write.properties {
-                version
-                    .page
-                    .properties
-                    .insert(property.clone(), PropertyRead::Whole(stored(value)));
-            }
+            let read = |(property, value)| (property, PropertyRead::Whole(value));
+            version.page.properties.extend(stored.into_iter().map(read));
         });
     }
 
@@ -634,22 +791,37 @@ impl World {
     }
 }
 
+/// What a write must not do to a page that was seen as `seen` and is `now`.
+fn careless(seen: &Page, now: &Page, write: &frames_sync::ports::PageWrite) -> Option<String> {
+    for (id, value) in &write.properties {
+        let name = id.as_str();
+        if !FIELDS.contains(&name) {
+            continue;
+        }
+        if is_paused(seen) {
+            return Some(format!(
+                "opt-out: {name} was written though the record is left alone"
+            ));
+        }
+        let (was, is) = (seen.properties.get(id), now.properties.get(id));
+        if let (Some(PropertyRead::Whole(held @ Value::RichText(_))), true) = (is, was == is)
+            && text(held) == text(value)
+            && held != value
+        {
+            return Some(format!(
+                "F2: the formatting of {name} was removed, and its text not changed"
+            ));
+        }
+    }
+    None
+}
+
 /// When every schedule begins.
 pub(crate) const START: OffsetDateTime = time::macros::datetime!(2026-09-04 12:00:10 UTC);
 
-/// An option is given an id by Notion.
-fn stored(value: &Value) -> Value {
-    match value {
-        Value::Choice(choice) => Value::Choice(frames_sync::value::Choice {
-            name: choice.name.clone(),
-            id: Some(format!("id-{}", choice.name)),
-        }),
-        other => other.clone(),
-    }
-}
-
 /// The properties of a new page.
-fn empty(entity: &str, relations: bool) -> Vec<(&'static str, Value)> {
+fn empty(entity: &str, setting: &super::tape::Setting) -> Vec<(&'static str, Value)> {
+    let is_team = [TEAMS, NEIGHBOURS].contains(&entity);
     let mut properties = vec![
         ("postgres_id", Value::rich("")),
         ("last_synced", Value::Null),
@@ -658,15 +830,18 @@ fn empty(entity: &str, relations: bool) -> Vec<(&'static str, Value)> {
         ("private", Value::rich("not mapped")),
         ("name", Value::rich("")),
     ];
-    if entity == TEAMS {
+    if is_team {
         properties.extend([
             ("note", Value::rich("")),
             ("size", Value::Null),
             ("tag", Value::rich("")),
             ("hint", Value::rich("")),
         ]);
-        if relations {
+        if setting.relations {
             properties.push((RELATION, Value::Pages(BTreeSet::new())));
+        }
+        if setting.typed && entity == TEAMS {
+            properties.extend([(KIND, Value::Null), (super::schema::DONE, Value::Bool(false))]);
         }
     }
     properties

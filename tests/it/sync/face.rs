@@ -144,6 +144,22 @@ async fn several_profiles_are_one_object() {
 }
 
 #[tokio::test]
+async fn profiles_under_one_page_have_databases_of_their_own() {
+    let world = World::of(THINGS, BOTH, &[("cal", "cal"), ("tex", "tex")]).await;
+    world.ok(&["setup", "-p", "cal"]);
+    let report = world.ok(&["setup", "-p", "tex"]);
+    assert_eq!(report.total("pages_created"), 2, "{:#}", report.json);
+    let report = world.ok(&["sync", "--all-profiles"]);
+    let profiles = report.json["profiles"].as_array().expect("a list");
+    let sources: std::collections::BTreeSet<String> = profiles
+        .iter()
+        .flat_map(|profile| profile["entities"].as_array().expect("a list"))
+        .map(|entity| entity["data_source_id"].to_string())
+        .collect();
+    assert_eq!(sources.len(), 4);
+}
+
+#[tokio::test]
 async fn every_request_is_in_the_report() {
     let world = World::with(THINGS, BOTH).await;
     for command in ["setup", "sync", "push"] {

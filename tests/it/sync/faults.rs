@@ -356,3 +356,58 @@ async fn a_database_that_serves_nobody_ends_the_run_instead_of_trying_every_reco
     let tries: u32 = tries.and_then(|tries| tries.parse().ok()).expect("a number");
     assert!((20..19 * 4).contains(&tries), "{tries} tries of 19 records");
 }
+
+#[tokio::test]
+async fn what_a_person_types_on_a_page_before_we_know_of_it_reaches_the_row() {
+    let world = World::with(THINGS, BOTH).await;
+    world.run(&["setup"]);
+    world
+        .sql("insert into things (id, name, org, note) values ('t9', 'Nine', 'cal', 'as inserted')")
+        .await;
+    world.simulator.fault(fault(
+        CREATE,
+        Some(1),
+        Effect::ServerError {
+            status: 502,
+            applied: Applied::Yes,
+        },
+    ));
+    world.run(&["sync"]);
+    let page = world.page("Things", "t9");
+    world.edit(page, "Note", text("typed at once"));
+    settle(&world, "sync");
+    assert_every_row_has_one_page(&world, 4);
+    let note = world.scalar("select note from things where id = 't9'").await;
+    assert_eq!(note.as_deref(), Some("typed at once"));
+    assert_eq!(world.text(page, "Note"), "typed at once");
+}
+
+#[tokio::test]
+async fn a_page_that_we_could_not_restore_at_first_is_not_taken_for_one_that_a_person_trashed() {
+    for effect in [
+        Effect::ServerError {
+            status: 502,
+            applied: Applied::No,
+        },
+        Effect::ServerError {
+            status: 502,
+            applied: Applied::Yes,
+        },
+    ] {
+        let world = World::with(THINGS, BOTH).await;
+        world.run(&["setup"]);
+        let page = world.page("Things", "t1");
+        world.sql("update things set org = 'tex' where id = 't1'").await;
+        world.run(&["sync"]);
+        assert!(world.trashed("Things").contains(&page));
+        world.sql("update things set org = 'cal' where id = 't1'").await;
+        world.simulator.fault(fault(PATCH, Some(1), effect));
+        world.run(&["sync"]);
+        settle(&world, "sync");
+        assert_eq!(world.page("Things", "t1"), page);
+        let phase = world
+            .scalar("select phase from frames_sync.link where key = '[\"t1\"]'")
+            .await;
+        assert_eq!(phase.as_deref(), Some("linked"));
+    }
+}

@@ -83,12 +83,10 @@ async fn look(
     found.checks.push(tls(url)?);
     found.checks.push(version(&server));
     let clock = DatabaseClock::measure(pool).await?;
-    found.checks.push(skew(
-        "clock",
-        "the database",
-        clock.now(),
-        OffsetDateTime::now_utc(),
-    ));
+    let now = clock.now();
+    found
+        .checks
+        .push(skew("clock", "the database", now, OffsetDateTime::now_utc()));
     found.clock = Some(clock);
 
     let mut names: Vec<TableName> = mappings.iter().map(|mapping| mapping.table.clone()).collect();
@@ -113,7 +111,7 @@ async fn look(
             found.checks.extend(lease(&database).await);
             found
                 .checks
-                .extend(super::records::standing(&database, mappings).await);
+                .extend(super::records::standing(&database, mappings, &profile.schedule, now).await);
         }
         found.checks.extend(rows(&database, mappings, &tables).await);
     }

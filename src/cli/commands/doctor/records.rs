@@ -1,23 +1,71 @@
-//! What earlier runs left: the last one's end, writes without an answer, records that are not in step.
+//! What earlier runs left: when they last looked, the last one's end, writes without an answer, records that are not in
+//! step.
 
 use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use time::OffsetDateTime;
 
 use super::Check;
 use crate::mapping::Mapping;
 use crate::ports::{Link, Store, StoreError};
 use crate::postgres::ProfileDatabase;
+use crate::project::Schedule;
 use crate::report::{ErrorCode, Outcome, ProfileReport, iso};
 
 /// Records with a trouble that are looked at for each entity.
 const MOST: usize = 1000;
 
 /// What is known of earlier runs; nothing before the first.
-pub(super) async fn standing(database: &ProfileDatabase, mappings: &[Mapping]) -> Vec<Check> {
+pub(super) async fn standing(
+    database: &ProfileDatabase,
+    mappings: &[Mapping],
+    schedule: &Schedule,
+    now: OffsetDateTime,
+) -> Vec<Check> {
     // A state that cannot be read was told with its version and its rights.
-    let mut checks = last_run(database).await.unwrap_or_default();
+    let mut checks = last_look(database, mappings, schedule, now)
+        .await
+        .unwrap_or_default();
+    checks.extend(last_run(database).await.unwrap_or_default());
     checks.extend(unsettled(database, mappings).await.unwrap_or_default());
     checks.extend(records(database, mappings).await.unwrap_or_default());
     checks
+}
+
+/// Whether anybody looks at both sides as often as the profile asks for: what seems stuck may be what nobody runs.
+async fn last_look(
+    database: &ProfileDatabase,
+    mappings: &[Mapping],
+    schedule: &Schedule,
+    now: OffsetDateTime,
+) -> Result<Vec<Check>, StoreError> {
+    let mut oldest: Option<OffsetDateTime> = None;
+    for mapping in mappings {
+        let marks = database.marks(&mapping.entity).await?;
+        let (Some(rows), Some(pages)) = (marks.rows_captured_at, marks.pages_queried_at) else {
+            continue;
+        };
+        oldest = oldest.into_iter().chain([rows, pages]).min();
+    }
+    let Some(at) = oldest else {
+        return Ok(Vec::new());
+    };
+    let instant = |at: OffsetDateTime| Timestamp::from_second(at.unix_timestamp()).unwrap_or_default();
+    let told = format!("both sides were looked at by {}", iso(at));
+    Ok(vec![if schedule.is_overdue(instant(at), instant(now)) {
+        let written = match schedule {
+            Schedule::Every(every) => format!("every {} s", every.as_secs()),
+            Schedule::Cron(line) => format!("`{line}`"),
+        };
+        Check::warn(
+            "last look",
+            format!("{told}, and not since, though it is due {written}"),
+        )
+        .help("is `frames-sync run` or its cron line at work? its log says why not; `frames-sync sync` looks now")
+    } else {
+        Check::ok("last look", told)
+    }])
 }
 
 async fn last_run(database: &ProfileDatabase) -> Result<Vec<Check>, StoreError> {

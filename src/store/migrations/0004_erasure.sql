@@ -5,6 +5,9 @@ create or replace function {schema}.refuse_change() returns trigger language plp
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    if tg_op = 'DELETE' and current_setting('frames_sync.forgets', true) = 'on' then
+        return null;
+    end if;
     if tg_op <> 'TRUNCATE' and current_setting('frames_sync.erasing', true) = 'on' then
         return null;
     end if;
