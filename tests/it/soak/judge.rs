@@ -83,7 +83,8 @@ impl Ledger {
             match &entry.old {
                 Some(Kept::Value(value)) => self.keep(value),
                 Some(Kept::Record(values)) => values.values().for_each(|value| self.keep(value)),
-                None => {}
+                // Nobody erases in a soak; what is erased keeps nothing.
+                Some(Kept::Erased { .. }) | None => {}
             }
         }
         for conflict in university.store.all_conflicts() {
