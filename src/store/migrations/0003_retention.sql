@@ -19,15 +19,17 @@ end $$;
 create function {schema}.forget(of_profile text, before timestamptz) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
-set frames_sync.forgets = 'on'
 as $$
 begin
     -- The guards count what was deleted and written within a day.
     if before > clock_timestamp() - interval '1 day' then
         raise exception using errcode = 'invalid_parameter_value', message = 'the last day is never forgotten';
     end if;
+    -- Not by a SET clause of the function: only superusers may give one to a setting that no extension has declared.
+    perform set_config('frames_sync.forgets', 'on', true);
     delete from {schema}.audit where seq in (
         select seq from {schema}.audit where profile = of_profile and at < before order by at limit 10000);
+    perform set_config('frames_sync.forgets', 'off', true);
     delete from {schema}.run where id in (
         select id from {schema}.run where profile = of_profile and started_at < before
         order by started_at limit 1000);
