@@ -7,7 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::Terminal;
-use crate::diagnostic::printable;
+use crate::diagnostic::{inline, printable};
 use crate::plan::Plan;
 use crate::ports::{Progress, Watcher};
 
@@ -44,7 +44,7 @@ impl Board {
             self.say(format_args!(
                 "{profile}: {} {}: {} ({})",
                 operation.entity,
-                operation.name(),
+                inline(&operation.name()),
                 operation.kind.name().replace('_', " "),
                 operation.reason
             ));

@@ -222,7 +222,8 @@ impl Work<'_> {
         records.push(Record::Audit(entry));
         intent.status = IntentStatus::Settled;
         records.push(Record::Intent(intent.clone()));
-        if goes_on {
+        // A command that writes no rows leaves what Notion computes to the next that does.
+        if waits || (computes && self.request.writes_postgres()) {
             self.second_phase(&entity.name, &link.key);
         }
         self.tally.troubles(entity, &link);

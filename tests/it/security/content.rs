@@ -270,7 +270,10 @@ async fn s23_text_arrives_whole_or_not_at_all() {
     let world = World::with(THINGS, BOTH).await;
     world.ok(&["setup"]);
     let long = "🚀".repeat(95_000);
-    world.edit(world.page("Things", "t2"), "Note", text(&long));
+    // As Notion holds it: 2,000 UTF-16 units to a run.
+    let run = serde_json::json!({ "text": { "content": "🚀".repeat(1000) } });
+    let runs = serde_json::json!({ "rich_text": vec![run; 95] });
+    world.edit(world.page("Things", "t2"), "Note", runs);
     world.ok(&["sync"]);
     let found = world.scalar("select note from things where id = 't2'").await;
     assert!(found.as_deref() == Some(long.as_str()), "a long text is cut");

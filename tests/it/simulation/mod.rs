@@ -380,7 +380,7 @@ impl Schedule {
                     // A refusal is an answer, not a failure: a person approves, and it counts as no cycle.
                     self.approve();
                     self.world.timeline.advance_to(self.world.now() + 10_000);
-                    alive = alive && self.cycle(false);
+                    alive = alive && self.cycle(full);
                 }
                 self.world.timeline.advance_to(self.world.now() + 700_000);
             }

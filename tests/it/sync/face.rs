@@ -197,6 +197,8 @@ async fn what_notion_computes_is_in_the_row_after_the_first_push() {
     world.sql("update sums set late = true where id = 2").await;
     let (report, exchanges) = world.watched(&["setup"]);
     assert_eq!(count(&exchanges, "POST /v1/pages"), 2);
+    assert_eq!(report.total("rows_updated"), 0, "set-up writes no rows");
+    let report = world.ok(&["sync"]);
     assert_eq!(report.total("rows_updated"), 2, "{:#}", report.json);
     let row =
         "select concat_ws(' ', twice, number is not null, made is not null, late) from sums where id = ";
