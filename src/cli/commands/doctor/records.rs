@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use time::OffsetDateTime;
 
 use super::Check;
+use crate::diagnostic::inline;
 use crate::mapping::Mapping;
 use crate::ports::{Link, Store, StoreError};
 use crate::postgres::ProfileDatabase;
@@ -142,7 +143,7 @@ async fn records(database: &ProfileDatabase, mappings: &[Mapping]) -> Result<Vec
             let help = format!(
                 "{}; `frames-sync explain {entity} {}` shows it field by field",
                 code.next_step(),
-                link.key
+                inline(&link.key.to_string())
             );
             checks.push(Check::warn(format!("records of {entity}"), message).help(help));
         }
@@ -151,5 +152,5 @@ async fn records(database: &ProfileDatabase, mappings: &[Mapping]) -> Result<Vec
 }
 
 fn record(link: &Link) -> String {
-    format!("{} {}", link.entity, link.key)
+    format!("{} {}", link.entity, inline(&link.key.to_string()))
 }
