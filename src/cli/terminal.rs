@@ -131,7 +131,7 @@ impl Terminal {
                 let line = serde_json::json!({
                     "level": "info", "message": line.to_string(), "progress": numbers,
                 });
-                let _ = writeln!(std::io::stderr().lock(), "{line}");
+                talk_json(&line);
             }
             LogFormat::Text => self.talk("info", &line),
         }
@@ -151,7 +151,7 @@ impl Terminal {
                 let line = serde_json::json!({
                     "level": "error", "message": failure.message, "hints": failure.hints,
                 });
-                let _ = writeln!(std::io::stderr().lock(), "{line}");
+                talk_json(&line);
             }
             LogFormat::Text => {
                 let mut stream = AutoStream::new(std::io::stderr().lock(), self.color);
@@ -197,7 +197,7 @@ impl Terminal {
         match self.log_format {
             LogFormat::Json => {
                 let line = serde_json::json!({ "level": level, "message": line.to_string() });
-                let _ = writeln!(std::io::stderr().lock(), "{line}");
+                talk_json(&line);
             }
             LogFormat::Text => {
                 let mut stream = AutoStream::new(std::io::stderr().lock(), self.color);
@@ -205,6 +205,11 @@ impl Terminal {
             }
         }
     }
+}
+
+/// Says one JSON object on a line of standard error.
+fn talk_json(line: &serde_json::Value) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable_json(&line.to_string()));
 }
 
 /// JSON that says the same: outside its strings there is nothing to escape.

@@ -1,11 +1,12 @@
 //! PgBouncer in transaction mode.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A PgBouncer that ends with the test.
 pub(crate) struct Pooler {
@@ -37,12 +38,23 @@ impl Pooler {
         .expect("settings");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("readable by that user");
         let process = spawn(&settings, server);
-        Self {
+        let pooler = Self {
             process,
             port,
             settings,
             server: server.to_owned(),
             _folder: folder,
+        };
+        pooler.wait();
+        pooler
+    }
+
+    /// Until it listens, which is after its process has begun.
+    fn wait(&self) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < until, "PgBouncer does not listen");
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 

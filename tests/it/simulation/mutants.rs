@@ -51,7 +51,7 @@ mutants! {
     MissingIsEmpty(171) = "a property that the answer lacks counts as empty",
     ClocksAreOne(11) = "Notion's time is compared as if it were the database's",
     HighWaterMinute(17) = "the newest minute seen is left out of the next query",
-    NoScope(25) = "the scope is not looked at when a row is written",
+    NoScope(1000) = "the scope is not looked at when a row is written",
     NoQuarantine(29) = "a restored database is taken for the one that the state was made in",
     NoFence(191) = "the lease is not looked at in a commit",
     CapForgetsToday(1679) = "deletions are counted in each run alone",

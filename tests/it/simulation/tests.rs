@@ -95,7 +95,7 @@ fn the_planted_bugs_that_are_easy_to_find_are_found() {
         .filter(|mutant| seeds_to_detect(**mutant, mutant.expected() * 10).is_none())
         .map(|mutant| mutant.text())
         .collect();
-    assert!(easy.count() >= 9, "few are easy any more");
+    assert!(easy.count() >= 8, "few are easy any more");
     assert!(
         missed.is_empty(),
         "not within ten times as many seeds as before: {missed:?}"
