@@ -40,9 +40,13 @@ enum Status {
 /// One line of the report.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct Check {
+    /// What was looked at.
     name: String,
+    /// How it stands.
     status: Status,
+    /// What was found.
     message: String,
+    /// What to do about it; null where there is nothing to do.
     help: Option<String>,
     /// Whether nobody but the world is to blame.
     #[serde(skip)]
@@ -95,7 +99,9 @@ pub(crate) struct DoctorReport {
 /// A profile's checks.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Examined {
+    /// The profile's name.
     profile: String,
+    /// What was looked at, in order.
     checks: Vec<Check>,
 }
 
