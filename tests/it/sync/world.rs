@@ -352,16 +352,18 @@ impl Report {
             .sum()
     }
 
-    /// The codes of an entity's errors.
+    /// The codes of an entity's errors, sorted: pages are told in the order of their ids, which are random.
     pub(crate) fn codes(&self, entity: &str) -> Vec<String> {
         let errors = self.entity(entity)["errors"]
             .as_array()
             .cloned()
             .unwrap_or_default();
-        errors
+        let mut codes: Vec<String> = errors
             .iter()
             .map(|error| error["code"].as_str().unwrap_or_default().to_owned())
-            .collect()
+            .collect();
+        codes.sort();
+        codes
     }
 }
 
