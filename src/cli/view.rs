@@ -227,6 +227,14 @@ fn one_run(report: &ProfileReport) -> String {
             );
             let _ = writeln!(out, "    next: {}", error.code.next_step());
         }
+        if entity.conflicts_opened > 0 {
+            let opened = match entity.conflicts_opened {
+                1 => "a conflict waits for a person".to_owned(),
+                many => format!("{many} conflicts wait for a person"),
+            };
+            let _ = writeln!(out, "  {}: {opened}", entity.entity);
+            let _ = writeln!(out, "    next: frames-sync conflicts list");
+        }
         for refusal in &entity.refusals {
             let _ = writeln!(
                 out,

@@ -32,12 +32,13 @@ impl Run {
             };
             return sync.run(global, terminal);
         }
-        let project = context::open_project(global)?;
-        let names = context::select(&project, global, Selection::Default)?;
         logging::start(global);
         let on_cycle = on_cycle(terminal);
         context::block_on(async {
+            // First of all: a signal that comes while the project is read must not end the process in its own way.
             let mut signals = Signals::new()?;
+            let project = context::open_project(global)?;
+            let names = context::select(&project, global, Selection::Default)?;
             let keeping = Keeping::start(project, &names, &on_cycle)?;
             while signals.next().await == Wish::Reload {
                 tracing::info!("reading the project again");

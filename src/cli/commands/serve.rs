@@ -41,31 +41,24 @@ pub struct Serve {
 impl Serve {
     /// Serves until it is told to stop.
     pub fn run(self, global: &Global, terminal: &Terminal) -> Result<Exit, Failure> {
+        logging::start(global);
+        context::block_on(self.serve(global, terminal))?
+    }
+
+    async fn serve(self, global: &Global, terminal: &Terminal) -> Result<Exit, Failure> {
+        let mut signals = Signals::new()?;
         let project = context::open_project(global)?;
         let names = context::select(&project, global, Selection::Default)?;
         let access = access(&project, self.listen.ip(), &self.hosts)?;
-        context::block_on(self.serve(project, &names, access, global, terminal))?
-    }
-
-    async fn serve(
-        self,
-        project: Project,
-        names: &[String],
-        access: Access,
-        global: &Global,
-        terminal: &Terminal,
-    ) -> Result<Exit, Failure> {
         let mut memories = BTreeMap::new();
-        for name in names {
+        for name in &names {
             memories.insert(name.clone(), Arc::new(ProfileMemory::new(&project, name)?));
         }
         let listener = TcpListener::bind(self.listen)
             .await
             .map_err(|error| Failure::world(format!("cannot listen on {}: {error}", self.listen)))?;
         let address = listener.local_addr().unwrap_or(self.listen);
-        logging::start(global);
-        let mut signals = Signals::new()?;
-        let keeping = Keeping::start(project, names, &on_cycle(terminal))?;
+        let keeping = Keeping::start(project, &names, &on_cycle(terminal))?;
         let router = server::router(Served {
             handle: keeping.handle.clone(),
             memories: memories
