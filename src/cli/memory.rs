@@ -21,15 +21,18 @@ use crate::project::{Profile, Project};
 use crate::reconcile::{Phase, Side};
 use crate::report::{
     ConflictReport, ConflictsReport, EntityStatus, ErrorCode, HistoryEntry, HistoryReport, LeaseReport,
-    RecordError, RunSummary, StatusReport, VERSION,
+    RecordError, RunSummary, StatusReport, Troubled, VERSION,
 };
-use crate::server::{self, Choice, MemoryError, Subscription, Troubled};
+use crate::server::{self, Choice, MemoryError, Subscription};
 use crate::value::Value;
 
 /// How long an approval lasts.
 ///
 /// Source: sync semantics, section 8.
 const APPROVAL: time::Duration = time::Duration::HOUR;
+
+/// Records with an error that a status tells of, for each entity.
+const MOST_TROUBLED: usize = 25;
 
 impl Memory {
     /// How each entity stands.
@@ -74,6 +77,7 @@ impl Memory {
             version: VERSION,
             profile: self.profile.name.clone(),
             entities,
+            troubled: self.troubled(MOST_TROUBLED).await?,
             last_run: last.map(summary),
             working: working.map(|(holder, until)| LeaseReport {
                 holder,
@@ -355,10 +359,6 @@ impl server::Memory for ProfileMemory {
             memory.approve(hash).await.map_err(failed)?;
             Ok(())
         })
-    }
-
-    fn troubled(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Troubled>, MemoryError>> {
-        ask!(self, |memory| memory.troubled(limit))
     }
 
     fn runs(&self, limit: u32) -> BoxFuture<'_, Result<Vec<RunRecord>, MemoryError>> {

@@ -4,6 +4,7 @@ mod explain;
 mod history;
 mod undo;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::Value as Json;
@@ -13,7 +14,7 @@ use crate::notion::setup::Surveyed;
 use crate::plan::schema_change::SchemaChange;
 use crate::report::{
     ConflictsReport, OperationReport, Outcome, PlanReport, ProfileReport, RunReport, SchemaChangeReport,
-    SchemaDifference, StatusReport,
+    SchemaDifference, StatusReport, Troubled,
 };
 
 pub(crate) use explain::explain;
@@ -124,12 +125,57 @@ pub(crate) fn status(report: &StatusReport) -> String {
         }
         None => out.push_str("  no run had anything to do yet\n"),
     }
+    out.push_str(&troubles(report));
     if let Some(lease) = &report.working {
         let _ = writeln!(
             out,
             "  `{}` works on it, until {} unless it renews",
             lease.holder, lease.until
         );
+    }
+    out
+}
+
+/// What is wrong with which records: those with the same trouble on one line, with what helps.
+fn troubles(report: &StatusReport) -> String {
+    let mut alike: Vec<(&Troubled, usize)> = Vec::new();
+    for record in &report.troubled {
+        let is_alike = |other: &&mut (&Troubled, usize)| {
+            let (other, error) = (other.0, &record.error);
+            (&other.entity, &other.error.property) == (&record.entity, &error.property)
+                && (other.error.code, &other.error.message) == (error.code, &error.message)
+        };
+        match alike.iter_mut().find(is_alike) {
+            Some((_, others)) => *others += 1,
+            None => alike.push((record, 0)),
+        }
+    }
+    let mut out = String::new();
+    for (record, others) in alike {
+        let error = &record.error;
+        let others = match others {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
+        let property = error.property.as_deref().map(|name| format!(" `{}`", inline(name)));
+        let _ = writeln!(
+            out,
+            "  {} {}{others}{}: {} [{}]",
+            record.entity,
+            inline(error.key.as_deref().unwrap_or("?")),
+            property.unwrap_or_default(),
+            error.message,
+            error.code.code()
+        );
+        let _ = writeln!(out, "    next: {}", error.code.next_step());
+    }
+    for entity in &report.entities {
+        let told = report.troubled.iter().filter(|record| record.entity == entity.entity);
+        let told: BTreeSet<_> = told.map(|record| &record.error.key).collect();
+        let left = entity.errors.saturating_sub(told.len() as u64);
+        if left > 0 {
+            let _ = writeln!(out, "  {}: {left} records more with errors", entity.entity);
+        }
     }
     out
 }

@@ -416,10 +416,26 @@ pub struct StatusReport {
     pub profile: String,
     /// One entry per entity.
     pub entities: Vec<EntityStatus>,
+    /// Records with an error, by key: the first 25 of each entity, which has the number of all.
+    pub troubled: Vec<Troubled>,
     /// The last run that had anything to do, with its report; `null` when none did.
     pub last_run: Option<RunSummary>,
     /// Who works on the profile at present; `null` when nobody does.
     pub working: Option<LeaseReport>,
+}
+
+/// A record with an error, while it has one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Troubled {
+    /// Its entity.
+    pub entity: String,
+    /// What is wrong with it.
+    #[serde(flatten)]
+    pub error: RecordError,
+    /// How often it was met in a row.
+    pub attempts: u32,
+    /// When it is tried again though nothing changed, ISO 8601.
+    pub retry_at: Option<String>,
 }
 
 /// Who works on a profile.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::ports::{BoxFuture, ConflictTally, Enrolment, RunRecord};
 use crate::reconcile::Side;
-use crate::report::{ConflictReport, ConflictsReport, HistoryReport, RecordError, StatusReport};
+use crate::report::{ConflictReport, ConflictsReport, HistoryReport, StatusReport};
 use crate::value::{DataSourceId, RecordKey};
 
 /// The state of one profile, as the commands `status`, `conflicts` and `history` tell it, and its webhooks.
@@ -34,9 +34,6 @@ pub trait Memory: Send + Sync {
 
     /// Lets a plan that a guard stopped run once, within the next hour.
     fn approve(&self, hash: String) -> BoxFuture<'_, Result<(), MemoryError>>;
-
-    /// Records with an error, at most `limit` for each entity.
-    fn troubled(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Troubled>, MemoryError>>;
 
     /// The latest runs, newest first.
     fn runs(&self, limit: u32) -> BoxFuture<'_, Result<Vec<RunRecord>, MemoryError>>;
@@ -71,19 +68,6 @@ pub enum Choice {
     Moved,
     /// There is no such conflict.
     Unknown,
-}
-
-/// A record with an error.
-#[derive(Clone, Debug)]
-pub struct Troubled {
-    /// Its entity.
-    pub entity: String,
-    /// What is wrong with it.
-    pub error: RecordError,
-    /// How often it was met in a row.
-    pub attempts: u32,
-    /// When it is tried again though nothing changed, ISO 8601.
-    pub retry_at: Option<String>,
 }
 
 /// What a profile's deliveries are held against.

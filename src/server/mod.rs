@@ -31,7 +31,7 @@ use tokio::net::TcpListener;
 
 pub use auth::{Access, AccessError, SHORTEST_TOKEN};
 pub use error::Problem;
-pub use memory::{Choice, Memory, MemoryError, Subscription, Troubled};
+pub use memory::{Choice, Memory, MemoryError, Subscription};
 
 use crate::report::{ErrorCode, Outcome, ProfileReport};
 use crate::runner::Handle;

@@ -30,9 +30,6 @@ use crate::runner::{Hint, Stopped};
 /// Conflicts shown on one page; the rest come up as these are settled.
 const MOST_CONFLICTS: usize = 50;
 
-/// Records with an error that are shown of each entity.
-const MOST_ERRORS: usize = 25;
-
 /// Runs and entries of the audit log that are shown.
 const MOST_LATEST: u32 = 20;
 
@@ -224,9 +221,8 @@ async fn profile(
         ),
     };
     let mut context = json!({ "card": card, "notice": done.ok().and_then(|done| done.notice()) });
-    if status.is_ok() {
+    if let Ok(status) = status {
         let conflicts = memory.conflicts().await?.conflicts;
-        let troubled = memory.troubled(MOST_ERRORS).await?;
         let history = memory.history(MOST_ENTRIES).await?;
         context["conflicts_more"] = json!(conflicts.len().saturating_sub(MOST_CONFLICTS));
         context["conflicts"] = conflicts
@@ -235,7 +231,8 @@ async fn profile(
             .map(|conflict| shown::conflict(conflict, now))
             .collect();
         // A conflict stands above, with both values; here it would be told twice.
-        let (waiting, troubled): (Vec<_>, Vec<_>) = troubled
+        let (waiting, troubled): (Vec<_>, Vec<_>) = status
+            .troubled
             .iter()
             .partition(|record| record.error.code == ErrorCode::OpenConflict);
         context["errors_waiting"] = json!(!waiting.is_empty());

@@ -8,9 +8,10 @@ use crate::plan::{OperationKind, ShortPlan};
 use crate::ports::RunRecord;
 use crate::report::{
     ConflictReport, EntityStatus, ErrorCode, HistoryEntry, Outcome, ProfileReport, Refusal, StatusReport,
+    Troubled,
 };
 use crate::runner::ProfileState;
-use crate::server::{MemoryError, Troubled, has_failed};
+use crate::server::{MemoryError, has_failed};
 
 /// Characters of one value that a page shows.
 const LONGEST_VALUE: usize = 2000;
@@ -412,6 +413,7 @@ mod tests {
             version: 1,
             profile: "cal".to_owned(),
             entities: Vec::new(),
+            troubled: Vec::new(),
             last_run: None,
             working: None,
         };

@@ -92,6 +92,33 @@ async fn status_tells_of_the_last_run_and_who_is_at_work() {
 }
 
 #[tokio::test]
+async fn status_lists_what_is_wrong_with_which_records() {
+    let world = set_up().await;
+    let amount = |number: i64| {
+        for key in ["t1", "t2"] {
+            let page = world.page("Things", key);
+            world.edit(page, "Amount", serde_json::json!({ "number": number }));
+        }
+    };
+    amount(-1);
+    world.run(&["sync"]);
+    let status = world.ok(&["status"]).json;
+    let troubled = status["troubled"].as_array().expect("a list");
+    let told: Vec<_> = troubled
+        .iter()
+        .map(|record| (of(record, "entity"), of(record, "key"), of(record, "property")))
+        .collect();
+    assert_eq!(told, [("things", "t1", "Amount"), ("things", "t2", "Amount")]);
+    let told = world.project.run(&["status"]).stdout;
+    let alike = "  things t1 and 1 more `Amount`: ";
+    assert_eq!(told.matches("[constraint_violation]").count(), 1, "{told}");
+    assert!(told.contains(alike) && told.contains("    next: "), "{told}");
+    amount(4);
+    world.ok(&["sync"]);
+    assert_eq!(world.ok(&["status"]).json["troubled"], serde_json::json!([]));
+}
+
+#[tokio::test]
 async fn an_error_names_record_field_cause_and_next_step() {
     let world = set_up().await;
     world.edit(

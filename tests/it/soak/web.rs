@@ -9,7 +9,7 @@ use axum::serve::Listener;
 use frames_sync::ports::{BoxFuture, ConflictTally, Enrolment, RunRecord};
 use frames_sync::reconcile::Side;
 use frames_sync::report::{ConflictReport, ConflictsReport, HistoryReport, StatusReport};
-use frames_sync::server::{Choice, Memory, MemoryError, Subscription, Troubled};
+use frames_sync::server::{Choice, Memory, MemoryError, Subscription};
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
@@ -116,10 +116,6 @@ impl Memory for Desk {
     }
 
     fn approve(&self, _hash: String) -> BoxFuture<'_, Result<(), MemoryError>> {
-        none()
-    }
-
-    fn troubled(&self, _limit: usize) -> BoxFuture<'_, Result<Vec<Troubled>, MemoryError>> {
         none()
     }
 
