@@ -36,7 +36,7 @@ impl Work<'_> {
             PresenceAction::TrashPageOutOfScope => {
                 self.trash_page(entity, seen, reason, Phase::LeftScope).await
             }
-            PresenceAction::RestorePage => self.restore_page(entity, seen, reason).await,
+            PresenceAction::RestorePage => self.restore_page(entity, seen, decision).await,
             PresenceAction::MarkPage => {
                 self.set_aside(seen, Phase::Held, "row_gone", None).await?;
                 self.mark(entity, seen, status::HELD, None).await

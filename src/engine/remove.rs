@@ -17,7 +17,7 @@ use crate::ports::{
     RowWrite,
 };
 use crate::reconcile::merge::{FieldAction, FieldDecision};
-use crate::reconcile::{Bases, Phase, Reason, Side};
+use crate::reconcile::{Bases, Decision, Phase, Reason, Side};
 use crate::report::ErrorCode;
 use crate::value::{PropertyId, RecordKey, Value};
 
@@ -161,15 +161,23 @@ impl Work<'_> {
         &self,
         entity: &Entity,
         seen: &Seen,
-        reason: Reason,
+        decision: &Decision,
     ) -> Result<Step, EngineError> {
         let (Some(link), Some(page), Some(columns)) = (&seen.link, seen.page.page(), seen.columns()) else {
             return Ok(Step::Done(Outcome::Deferred));
         };
+        let reason = decision.presence.reason;
+        let now = self.engine.clock.now();
         // It stays what it is until the page is known to be back: a page that is still in the trash, with a link that says it
         // is there, looks trashed by a person.
         let mut link = link.clone();
         link.troubles.clear();
+        // What only goes to Postgres waits until the page is back; neither side tells of it again.
+        let waits = |field: &FieldDecision| {
+            let direction = entity.field(&field.property).map(|field| field.direction);
+            direction == Some(Direction::ToPostgres) && field.action != FieldAction::Keep
+        };
+        link.look_again_at = decision.fields.iter().any(waits).then_some(now);
         let mut decisions = Vec::new();
         for field in entity
             .fields
@@ -213,7 +221,6 @@ impl Work<'_> {
             (entity.postgres_id.clone(), Value::rich(link.key.to_string())),
             (entity.sync_status.clone(), choice(status::SYNCED)),
         ];
-        let now = self.engine.clock.now();
         let entry = self.audit(entity, &link, Side::Notion, Act::Restored, reason, now);
         let records = vec![Record::Audit(entry)];
         self.push(

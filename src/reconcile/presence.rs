@@ -312,9 +312,14 @@ fn on_trash(policy: OnPageTrash) -> PresenceAction {
 /// A link that is held or detached: only a person's act changes that.
 fn set_aside(observation: &Observation, link: &LinkFacts, edits: Edits) -> Presence {
     let (case, action, reason) = match (observation.row, observation.page) {
-        // Still in the trash: later edits of the row do not revive the page.
+        // In the trash: later edits of the row do not revive the page. What it was held for before is told no longer.
         (RowState::Present | RowState::OutOfScope, PageState::Trashed) => {
-            (Case::E6, PresenceAction::Nothing, Reason::PageWasTrashed)
+            let action = if link.was_trashed {
+                PresenceAction::Nothing
+            } else {
+                PresenceAction::Hold
+            };
+            (Case::E6, action, Reason::PageWasTrashed)
         }
         // Still somewhere else.
         (RowState::Present, PageState::Moved) if link.phase == Phase::Detached => {

@@ -46,7 +46,8 @@ impl Work<'_> {
             if matched < linked {
                 self.capture_missing_rows(entity, found).await?;
             }
-        } else if let Capture::UpdatedAt { .. } = entity.capture {
+        }
+        if let Capture::UpdatedAt { .. } = entity.capture {
             let since = marks.rows_captured_at.unwrap_or(started) - OVERLAP;
             let mut after: Option<RecordKey> = None;
             loop {
@@ -59,11 +60,10 @@ impl Work<'_> {
                 after = Some(last.key.clone());
                 self.capture_batch(entity, rows, found).await?;
             }
-        } else {
-            notes = self.capture_noted(entity, found).await?;
         }
-        if scan_due && entity.capture == Capture::Triggers {
-            notes = self.notes_of(&entity.name).iter().map(|note| note.seq).collect();
+        // Beside a scan as well: its notes are done with after this run, and one that ended early did not show every row.
+        if entity.capture == Capture::Triggers {
+            notes = self.capture_noted(entity, found).await?;
         }
         marks.rows_captured_at = Some(started);
         Ok(notes)

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use frames_sync::journal::{AuditEntry, Conflict, Intent, IntentStatus};
+use frames_sync::journal::{AuditEntry, Conflict, Intent, IntentStatus, Kept};
 use frames_sync::mapping::OnPageTrash;
 use frames_sync::ports::{
     Approval, AuditFilter, BoxFuture, Change, Clock, ColumnRejection, Commit, CommitOutcome, Fence,
@@ -164,6 +164,8 @@ impl World {
         };
         if matches!(write, RowWrite::Insert { .. }) {
             state.deleted_at.remove(&key);
+            // The key that it was given within that scope.
+            state.entitle(tenant(runner), &Value::text(key.as_str()));
         }
         for change in set {
             if !MAPPED.contains(&change.column.as_str()) {
@@ -402,12 +404,34 @@ impl Session {
         commit
     }
 
-    /// I10 and I14: a row is written together with its link and an audit entry.
+    /// I7: what comes into a profile's audit log has been within its scope by then.
+    fn check_log(&self, records: &[Record]) {
+        let mut state = self.world.lock();
+        let is_foreign = |value: &Value| state.is_foreign(tenant(self.runner), &text(value));
+        let kept = records.iter().filter_map(|record| match record {
+            Record::Audit(entry) => Some([&entry.old, &entry.new]),
+            _ => None,
+        });
+        let leaks = kept.flatten().flatten().any(|kept| match kept {
+            Kept::Value(value) => is_foreign(value),
+            Kept::Record(values) => values.values().any(is_foreign),
+            Kept::Erased { .. } => false,
+        });
+        if leaks {
+            state
+                .violations
+                .push("I7: an audit log keeps another tenant's value".to_owned());
+        }
+    }
+
+    /// I7, I10 and I14: what is logged is the profile's own; a row is written together with its link and an audit entry.
     fn watch<'a>(&'a self, commit: Commit<'a>) -> Commit<'a> {
         let Commit { row, records } = commit;
+        self.check_log(&records);
         let row = row.map(|(write, settle)| {
             let watched: frames_sync::ports::Settle<'a> = Box::new(move |row: &Row| {
                 let records = settle(row);
+                self.check_log(&records);
                 let links = records.iter().any(|record| matches!(record, Record::Link(_)));
                 let audits = records.iter().any(|record| matches!(record, Record::Audit(_)));
                 if !links || !audits {

@@ -47,6 +47,9 @@ use world::{NEIGHBOUR, World};
 /// Source: sync semantics, section 9.
 const QUIET_CYCLES: usize = 4;
 
+/// How often a person approves in one of them.
+const MOST_APPROVALS: usize = 3;
+
 /// Events in one schedule, beyond which it is not going to end.
 const MOST_EVENTS: u64 = 2_000_000;
 
@@ -376,11 +379,15 @@ impl Schedule {
                 // A column that says when tells nothing of rows that are gone: those the daily scan finds.
                 let full = quiet == 0 && self.world.tape.setting.is_stamped();
                 alive = alive && self.cycle(full);
-                if self.is_refused() {
-                    // A refusal is an answer, not a failure: a person approves, and it counts as no cycle.
+                // A refusal is an answer, not a failure: a person approves, and it counts as no cycle. What the guards let
+                // pass of another entity changes the plan: then they ask once more.
+                for _ in 0..MOST_APPROVALS {
+                    if !alive || !self.is_refused() {
+                        break;
+                    }
                     self.approve();
                     self.world.timeline.advance_to(self.world.now() + 10_000);
-                    alive = alive && self.cycle(full);
+                    alive = self.cycle(full);
                 }
                 self.world.timeline.advance_to(self.world.now() + 700_000);
             }

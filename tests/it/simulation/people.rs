@@ -465,12 +465,18 @@ impl Schedule {
                 };
                 let label = if clear { String::new() } else { other.to_owned() };
                 let fits = |version: &super::world::Version| Self::is_editable(&version.page, version.hidden);
-                self.change_page(&self.key(record), fits, |version| {
+                let typed = Value::rich(label.as_str());
+                let done = self.change_page(&self.key(record), fits, |version| {
                     version.page.properties.insert(
                         PropertyId::from("postgres_id"),
                         PropertyRead::Whole(Value::rich(label)),
                     );
-                })
+                });
+                if done {
+                    // From here on it stands in this tenant's workspace, by its own people's hand.
+                    self.world.lock().entitle("a", &typed);
+                }
+                done
             }
             Op::RowRelate { record, target } => self.refer(&self.key(record), &[target]),
             Op::PageRelate { record, target } => self.relate(record, target),

@@ -632,6 +632,9 @@ impl World {
         let id = self.make(state, TEAMS, PERSON, values);
         let now = self.now();
         for (field, value) in values {
+            if FIELDS.contains(&field.as_str()) || field.as_str() == "postgres_id" {
+                state.entitle("a", value);
+            }
             let cell = state.cells.entry(id.as_str(), field.as_str());
             cell.writes.push(Write {
                 at: now,
