@@ -157,7 +157,10 @@ fn troubles(report: &StatusReport) -> String {
             0 => String::new(),
             others => format!(" and {others} more"),
         };
-        let property = error.property.as_deref().map(|name| format!(" `{}`", inline(name)));
+        let property = error
+            .property
+            .as_deref()
+            .map(|name| format!(" `{}`", inline(name)));
         let _ = writeln!(
             out,
             "  {} {}{others}{}: {} [{}]",
@@ -170,7 +173,10 @@ fn troubles(report: &StatusReport) -> String {
         let _ = writeln!(out, "    next: {}", error.code.next_step());
     }
     for entity in &report.entities {
-        let told = report.troubled.iter().filter(|record| record.entity == entity.entity);
+        let told = report
+            .troubled
+            .iter()
+            .filter(|record| record.entity == entity.entity);
         let told: BTreeSet<_> = told.map(|record| &record.error.key).collect();
         let left = entity.errors.saturating_sub(told.len() as u64);
         if left > 0 {
