@@ -47,7 +47,10 @@ fn record(fields: usize) -> Observation {
                 page_is_empty: false,
                 sent: Vec::new(),
                 changed: Sides::default(),
-                offset_error: Some(Duration::from_secs(1)),
+                clocks: Some(frames_sync::reconcile::last_write::Clocks {
+                    error: Duration::from_secs(1),
+                    stepped_until: None,
+                }),
                 chosen: None,
                 page_in_conflict: None,
             }

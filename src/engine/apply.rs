@@ -125,10 +125,8 @@ impl Work<'_> {
     async fn attempt(&self, candidate: &mut Candidate) -> Result<Step, EngineError> {
         let entity = Arc::clone(&candidate.entity);
         let entity = &*entity;
-        let mut link = self.link_of(candidate).await?;
-        if let (Some(link), true) = (&mut link, candidate.was_listed) {
-            link.missed = None;
-        }
+        let began = self.engine.clock.now();
+        let link = self.link_of(candidate).await?;
         let page_id = link
             .as_ref()
             .map_or_else(|| candidate.page.clone(), |link| link.page.clone());
@@ -155,6 +153,8 @@ impl Work<'_> {
             (None, None) => PageSeen::None,
         };
         let mut seen = self.engine.seen(entity, link, row, page).await?;
+        seen.at = began;
+        seen.was_listed = candidate.was_listed;
         if seen.link.is_none() {
             self.read_label(entity, &mut seen).await?;
         }
@@ -202,6 +202,7 @@ impl Work<'_> {
             capture: &entity.capture,
             notes: &notes,
             offset: self.engine.clock.notion_offset(),
+            clocks_stepped_until: self.clocks_stepped_until(),
             bot: &self.bot,
         };
         observation(entity, seen, &setting)

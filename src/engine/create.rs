@@ -47,6 +47,7 @@ impl Work<'_> {
             + 1;
         let mut link = again.unwrap_or_else(|| new_link(self.engine.new_id(), entity, row.key.clone(), None));
         link.phase = Phase::CreatingPage;
+        link.settled_at = Some(seen.at);
         link.troubles.clear();
         link.look_again_at = Some(now + self.engine.tuning.settle_create);
         let mut write = PageWrite::default();

@@ -48,6 +48,7 @@ impl Engine {
 
 impl Work<'_> {
     async fn explain(&self, entity: &Entity, key: &RecordKey) -> Result<Option<ExplainReport>, EngineError> {
+        self.read_pins().await?;
         self.read_marks(entity).await?;
         let filter = AuditFilter {
             entity: Some(entity.name.clone()),

@@ -78,7 +78,7 @@ impl Work<'_> {
                 now,
             )];
             link.look_again_at = Some(now + time::Duration::HOUR);
-            self.remember(before, link, records).await?;
+            self.remember(seen, link, records).await?;
             return Ok(Step::Done(Outcome::Failed));
         }
         let mut again = false;
@@ -126,14 +126,14 @@ impl Work<'_> {
             Vec::new()
         };
         if pushes.is_empty() && asserted.is_empty() {
-            self.remember(before, link, records).await?;
+            self.remember(seen, link, records).await?;
         } else if outcome != Outcome::Deferred && !pushes.is_empty() && self.is_busy(page, &link, now) {
             for field in &pushes {
                 let state = link.fields.entry(field.property.clone()).or_default();
                 state.changed_at.postgres.get_or_insert(now);
             }
             link.look_again_at = Some(now + self.engine.tuning.quiet_page);
-            self.remember(before, link, records).await?;
+            self.remember(seen, link, records).await?;
             return Ok(Step::Done(Outcome::Deferred));
         } else {
             let step = self
@@ -176,6 +176,10 @@ impl Work<'_> {
         link.missed = None;
         link.look_again_at = None;
         link.troubles.clear();
+        let since_step = self.clocks_stepped_until().zip(before.settled_at);
+        if since_step.is_some_and(|(until, at)| at <= until) {
+            link.page_edited_at = None;
+        }
         link.page_edited_at = link.page_edited_at.max(Some(page.last_edited_time));
         for field in &decision.fields {
             let state = link.fields.entry(field.property.clone()).or_default();
@@ -188,7 +192,7 @@ impl Work<'_> {
                 state.bases = Some(bases.clone());
                 state.force_push = field.reason == Reason::OwnLateWrite;
                 state.put_back = None;
-                state.changed_at = Sides::default();
+                state.settled();
             }
             remember_past(state, held, now, lag);
             match &field.action {
@@ -196,7 +200,7 @@ impl Work<'_> {
                 FieldAction::Freeze(_) | FieldAction::Defer | FieldAction::Push(_) | FieldAction::Pull(_) => {
                     seen_at(state, now);
                 }
-                FieldAction::Keep => state.changed_at = Sides::default(),
+                FieldAction::Keep => state.settled(),
                 _ => {}
             }
             match &field.action {
@@ -214,6 +218,11 @@ impl Work<'_> {
                         .iter()
                         .find(|conflict| conflict.property.as_ref() == Some(&field.property));
                     let (row, page) = self.both_values(entity, seen, &field.property);
+                    if let Some(open) = open.filter(|open| open.page_value != page) {
+                        // What the page was seen to move on from is the past, as what both sides agreed on is.
+                        remember_past(state, open.page_value.clone(), now, lag);
+                    }
+                    state.put_off = false;
                     let changed_at = &mut state.changed_at;
                     // The instant belongs to the value: another edit of the same side starts anew.
                     if open.is_none_or(|open| open.row != row) || changed_at.postgres.is_none() {
@@ -392,10 +401,11 @@ impl Work<'_> {
     /// Stores a link and what comes with it, if anything changed.
     pub(super) async fn remember(
         &self,
-        before: &Link,
+        seen: &Seen,
         mut link: Link,
         mut records: Vec<Record>,
     ) -> Result<(), EngineError> {
+        let Some(before) = &seen.link else { return Ok(()) };
         if link.rev == before.rev {
             // An accepted read alone is worth a write only where it saw a later minute than any before: values that
             // queries cut short are compared by that time alone.
@@ -406,7 +416,7 @@ impl Work<'_> {
             if link == *before && records.is_empty() && !saw_more {
                 return Ok(());
             }
-            link.settled_at = Some(self.engine.clock.now());
+            link.settled_at = Some(seen.at);
         } else if link.troubles == before.troubles
             && link.look_again_at == before.look_again_at
             && records.is_empty()
@@ -452,6 +462,7 @@ fn policy_chose(reason: Reason) -> bool {
 pub(super) fn seen_at(state: &mut crate::reconcile::FieldState, now: OffsetDateTime) {
     state.changed_at.postgres.get_or_insert(now);
     state.changed_at.notion.get_or_insert(now);
+    state.put_off = true;
 }
 
 /// Remembers what a page held, for as long as a stale answer could still show it.

@@ -24,6 +24,7 @@ mod attend;
 mod begin;
 mod bind;
 mod capture;
+mod clocks;
 mod codec;
 mod create;
 mod entity;

@@ -11,7 +11,7 @@ use crate::journal::{Conflict, ConflictStatus, Intent, IntentKind, IntentStatus}
 use crate::mapping::{Capture, Direction};
 use crate::ports::{Change, Link, Marks, Page, PageParent, PagesError, Priority, PropertyRead, Row};
 use crate::reconcile::accept::shows;
-use crate::reconcile::last_write::Interval;
+use crate::reconcile::last_write::{Clocks, Interval};
 use crate::reconcile::{
     Fault, FieldError, FieldFacts, FieldState, Label, LinkFacts, Observation, PageFacts, PageState, Phase,
     RowState, Sent, Side, Sides,
@@ -52,6 +52,8 @@ impl PageSeen {
 
 /// Everything read about one record.
 pub(super) struct Seen {
+    /// When the first of it was asked for: what changed later may be missing in it.
+    pub(super) at: OffsetDateTime,
     pub(super) link: Option<Link>,
     pub(super) row: RowSeen,
     pub(super) page: PageSeen,
@@ -60,6 +62,8 @@ pub(super) struct Seen {
     pub(super) references: References,
     pub(super) label: Label,
     pub(super) ripe: bool,
+    /// Whether this run's listing showed the page.
+    pub(super) was_listed: bool,
 }
 
 impl Seen {
@@ -82,6 +86,8 @@ impl Seen {
     fn page_state(&self) -> PageState {
         match &self.page {
             PageSeen::None => PageState::None,
+            // A listing and a direct read that contradict each other: neither tells for certain.
+            PageSeen::Inaccessible if self.was_listed => PageState::Unknown,
             PageSeen::Inaccessible => PageState::Inaccessible,
             PageSeen::Presumed => match self.link.as_ref().map(|link| link.phase) {
                 Some(Phase::Held | Phase::LeftScope) => PageState::Trashed,
@@ -180,6 +186,7 @@ pub(super) struct Setting<'a> {
     /// Unacknowledged notes of the change log about the record.
     pub(super) notes: &'a [Change],
     pub(super) offset: Option<(time::Duration, Duration)>,
+    pub(super) clocks_stepped_until: Option<OffsetDateTime>,
     pub(super) bot: &'a crate::value::UserId,
 }
 
@@ -204,13 +211,17 @@ pub(super) fn observation(entity: &Entity, seen: &Seen, setting: &Setting<'_>) -
         })
         .map(|field| field_facts(field, seen, columns, setting))
         .collect();
+    // What Notion's clock told before it was put back is later than what it tells now.
+    let is_since = |at: OffsetDateTime| setting.clocks_stepped_until.is_none_or(|until| at > until);
     let link = seen.link.as_ref().map(|link| LinkFacts {
         phase: link.phase,
-        page_mark: link.page_mark,
+        page_mark: link
+            .page_mark
+            .filter(|_| link.page_written_at.is_none_or(is_since)),
         // An answer that is behind by no more than that shows everything of what was read before.
         page_edited_at: link.page_edited_at.filter(|_| {
             let read_at = link.settled_at;
-            read_at.is_some_and(|at| setting.now - at < setting.tuning.read_lag)
+            read_at.is_some_and(|at| is_since(at) && setting.now - at < setting.tuning.read_lag)
         }),
         page_written_at: link.page_written_at,
         was_trashed: link.note.as_deref() == Some("page_trashed"),
@@ -356,6 +367,7 @@ fn field_facts(
     };
     let settled_at = settled_at.max(captured_at);
     let (after, until) = bounds(
+        &state,
         unchanged.postgres,
         state.changed_at.postgres,
         settled_at,
@@ -389,7 +401,10 @@ fn field_facts(
         to_pull,
         sent,
         changed,
-        offset_error: setting.offset.map(|(_, error)| error),
+        clocks: setting.offset.map(|(_, error)| Clocks {
+            error,
+            stepped_until: setting.clocks_stepped_until,
+        }),
         chosen,
         page_in_conflict: open.and_then(|open| open.page_value.clone()),
     }
@@ -433,6 +448,7 @@ fn updated_at(setting: &Setting<'_>, columns: &BTreeMap<String, Value>) -> Optio
 /// Between which instants a side came to hold its value: after `settled_at`, when it held another one, and not after
 /// `changed_at`, when this one was first seen. `unchanged` says whether it is still the one of the open conflict.
 fn bounds(
+    state: &FieldState,
     unchanged: Option<bool>,
     changed_at: Option<OffsetDateTime>,
     settled_at: Option<OffsetDateTime>,
@@ -441,8 +457,9 @@ fn bounds(
     match (unchanged, changed_at) {
         // Seen already when the conflict was opened: the look at it proves nothing about what was before.
         (Some(true), Some(first_seen)) => (None, first_seen),
-        // Seen and put off: it may have changed again since.
+        // Seen and put off: it may have changed again since, or already been what it is now.
         (None, Some(_)) => (None, now),
+        (Some(false), _) if state.put_off => (None, now),
         _ => (settled_at, now),
     }
 }
@@ -460,8 +477,10 @@ fn page_interval(
         .page
         .page()
         .is_some_and(|page| &page.last_edited_by == setting.bot);
+    // What a read shows was so at an instant within the lag before it.
     let settled_at = seen.link.as_ref().and_then(|link| link.settled_at);
-    let (after, first_seen) = bounds(unchanged, state.changed_at.notion, settled_at, setting.now);
+    let shown_at = settled_at.map(|at| at - setting.tuning.read_lag);
+    let (after, first_seen) = bounds(state, unchanged, state.changed_at.notion, shown_at, setting.now);
     // The minute-floored time bounds the whole page: the field changed no later than the end of that minute.
     let until = edited.map_or(first_seen, |edited| {
         (edited + time::Duration::MINUTE).min(first_seen)
@@ -513,6 +532,7 @@ impl Engine {
         row: RowSeen,
         page: PageSeen,
     ) -> Result<Seen, EngineError> {
+        let at = self.clock.now();
         let (intents, conflicts) = match &link {
             Some(link) => {
                 let ids = [link.id];
@@ -524,6 +544,7 @@ impl Engine {
             None => (Vec::new(), Vec::new()),
         };
         let mut seen = Seen {
+            at,
             link,
             row,
             page,
@@ -532,6 +553,7 @@ impl Engine {
             references: References::default(),
             label: Label::Empty,
             ripe: false,
+            was_listed: false,
         };
         if entity.fields.iter().any(|field| field.reference.is_some()) {
             seen.references = self.record_references(entity, &seen).await?;

@@ -95,7 +95,7 @@ impl Work<'_> {
             if reason == Reason::OptedOut {
                 link.note = Some("opted_out".to_owned());
             }
-            self.remember(before, link, Vec::new()).await?;
+            self.remember(seen, link, Vec::new()).await?;
         }
         Ok(Step::Done(Outcome::Applied))
     }
@@ -137,7 +137,7 @@ impl Work<'_> {
                 records.push(Record::IntentGone(intent.id));
             }
         }
-        self.remember(before, link, records).await?;
+        self.remember(seen, link, records).await?;
         Ok(Step::Done(Outcome::Applied))
     }
 
@@ -201,7 +201,7 @@ impl Work<'_> {
             self.tally
                 .count(&entity.name, |report| report.conflicts_opened += 1);
         }
-        self.remember(before, link, records).await?;
+        self.remember(seen, link, records).await?;
         if self.request.writes_notion() {
             self.mark(entity, seen, status::CONFLICT, None).await?;
         }

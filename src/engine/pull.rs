@@ -12,7 +12,7 @@ use crate::mapping::Direction;
 use crate::ports::{Commit, CommitOutcome, Link, Page, Record, Row, RowChange, RowOutcome, RowWrite};
 use crate::reconcile::accept::shows;
 use crate::reconcile::merge::{FieldAction, FieldDecision};
-use crate::reconcile::{Bases, Side, Sides};
+use crate::reconcile::{Bases, Side};
 use crate::report::ErrorCode;
 
 impl Work<'_> {
@@ -197,10 +197,10 @@ impl Work<'_> {
                     row: row_value,
                     page: page_value,
                 });
-                state.changed_at = Sides::default();
+                state.settled();
                 remember_past(state, held, now, lag);
             }
-            next.settled_at = Some(now);
+            next.settled_at = Some(seen.at);
             (next, owed)
         };
         let ids: Vec<AuditEntry> = pulls

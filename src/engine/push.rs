@@ -15,7 +15,7 @@ use crate::journal::{Act, Intent, IntentKind, IntentStatus, Kept, Outcome, SentF
 use crate::ports::{Link, Page, PageWrite, PagesError, Priority, PropertyRead, Record};
 use crate::reconcile::accept::shows;
 use crate::reconcile::merge::{FieldAction, FieldDecision};
-use crate::reconcile::{Bases, Phase, Reason, Side, Sides};
+use crate::reconcile::{Bases, Phase, Reason, Side};
 use crate::report::ErrorCode;
 use crate::value::{Choice, PropertyId, Value};
 
@@ -166,6 +166,7 @@ impl Work<'_> {
             records.extend(self.consequences(entity, seen, decision, now));
         }
         self.settle_answer(entity, &mut link, &intent, &answer, now);
+        link.settled_at = Some(seen.at);
         settle_restored(&mut link, &intent);
         for (sent, decision) in intent.fields.iter().zip(pushes) {
             let mut entry = self.audit(entity, &link, Side::Notion, Act::Updated, decision.reason, now);
@@ -241,7 +242,7 @@ impl Work<'_> {
                 state.echoes = 0;
             }
             state.force_push = false;
-            state.changed_at = Sides::default();
+            state.settled();
             remember_past(state, held, now, lag);
             if let Some(replaced) = &sent.replaces {
                 remember_past(state, Some(replaced.clone()), now, lag);
@@ -259,7 +260,6 @@ impl Work<'_> {
         link.page_mark = Some(answer.last_edited_time);
         link.page_edited_at = link.page_edited_at.max(Some(answer.last_edited_time));
         link.page_written_at = Some(now);
-        link.settled_at = Some(now);
         link.status = match answer.properties.get(&entity.sync_status) {
             Some(PropertyRead::Whole(Value::Choice(choice))) => Some(choice.name.clone()),
             _ => None,

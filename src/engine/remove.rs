@@ -340,7 +340,7 @@ impl Work<'_> {
                     link.look_again_at = refused.retry_at;
                     link.troubles = vec![refused];
                     self.tally.troubles(entity, &link);
-                    self.remember(before, link, Vec::new()).await?;
+                    self.remember(seen, link, Vec::new()).await?;
                 }
                 Ok(Step::Done(Outcome::Failed))
             }

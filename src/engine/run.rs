@@ -226,11 +226,23 @@ impl Work<'_> {
     /// What the profile was pinned to, and what it is now.
     pub(super) async fn identity(&self) -> Result<Identity, EngineError> {
         let database = self.engine.store.identity().await?;
-        let pinned = locked(&self.pins)
-            .iter()
-            .find(|pin| pin.name == DATABASE_PIN)
-            .map(|pin| pin.value.clone());
+        let pinned = self.pinned(DATABASE_PIN);
         Ok(Identity { pinned, database })
+    }
+
+    /// Reads what the profile is pinned to.
+    pub(super) async fn read_pins(&self) -> Result<(), EngineError> {
+        // Bound first: the lock must not be held while the store answers.
+        let pins = self.engine.store.pins().await?;
+        *locked(&self.pins) = pins;
+        Ok(())
+    }
+
+    /// The value of a pin.
+    pub(super) fn pinned(&self, name: &str) -> Option<String> {
+        let pins = locked(&self.pins);
+        let pin = pins.iter().find(|pin| pin.name == name)?;
+        Some(pin.value.clone())
     }
 
     /// Writes records that go with no row.
@@ -282,9 +294,7 @@ impl Work<'_> {
     }
 
     pub(super) async fn capture_all(&self) -> Result<Vec<Captured>, EngineError> {
-        // Bound first: the lock must not be held while the store answers.
-        let pins = self.engine.store.pins().await?;
-        *locked(&self.pins) = pins;
+        self.read_pins().await?;
         let mut captured = Vec::new();
         for entity in self.entities() {
             // A run has followed them already; a plan writes nothing, and goes on as if it had.
@@ -351,6 +361,10 @@ impl Work<'_> {
         });
         if is_profile && (doubts.is_empty() || (refused.is_empty() && (saw_all || !plan.is_empty()))) {
             records.extend(identity.unpinned().map(Record::Pin));
+        }
+        let is_looked_over = is_whole && self.request.entities.is_empty() && refused.is_empty();
+        if is_looked_over && (saw_all || !self.clocks_stepped()) {
+            records.extend(self.clocks_unpinned().map(Record::Pin));
         }
         for captured in captured {
             if !refused.contains(&captured.entity.name) {
@@ -603,7 +617,12 @@ pub(super) fn refusals(plan: &Plan, captured: &[Captured], doubts: &[String]) ->
     let of_entities = captured
         .iter()
         .flat_map(|captured| guard::refusals(plan, &captured.circumstances));
-    guard::quarantined(plan, doubts)
+    let to_look_at: Vec<&str> = captured
+        .iter()
+        .filter(|captured| !captured.candidates.is_empty())
+        .map(|captured| captured.entity.name.as_str())
+        .collect();
+    guard::quarantined(plan, &to_look_at, doubts)
         .into_iter()
         .chain(of_entities)
         .collect()

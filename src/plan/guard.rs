@@ -125,8 +125,9 @@ pub fn refusals(plan: &Plan, circumstances: &Circumstances) -> Vec<Refusal> {
 
 /// The refusals of a whole profile whose state may not belong to its database or connection any more (6.10).
 ///
-/// `doubts` are what speaks for that; a plan that writes nothing is harmless and passes.
-pub fn quarantined(plan: &Plan, doubts: &[String]) -> Vec<Refusal> {
+/// `doubts` are what speaks for that. A plan that writes nothing is harmless and passes, but for the entities `to_look_at`
+/// with records of which only a direct look tells what there is to write.
+pub fn quarantined(plan: &Plan, to_look_at: &[&str], doubts: &[String]) -> Vec<Refusal> {
     if doubts.is_empty() {
         return Vec::new();
     }
@@ -134,6 +135,7 @@ pub fn quarantined(plan: &Plan, doubts: &[String]) -> Vec<Refusal> {
         .operations
         .iter()
         .map(|operation| operation.entity.as_str())
+        .chain(to_look_at.iter().copied())
         .collect();
     let hash = plan.hash();
     entities

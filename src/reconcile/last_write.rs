@@ -21,7 +21,26 @@ pub struct Interval {
     pub estimate: Option<OffsetDateTime>,
 }
 
+/// How far two clocks can be held against each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Clocks {
+    /// How far Notion's, already corrected, may be off.
+    pub error: Duration,
+    /// Up to this instant a time may be from before one of them was put on or back.
+    pub stepped_until: Option<OffsetDateTime>,
+}
+
 impl Interval {
+    /// What it tells without the times from before a clock was put on or back.
+    fn since(self, step: Option<OffsetDateTime>) -> Self {
+        let counts = |at: &OffsetDateTime| step.is_none_or(|step| *at > step);
+        Self {
+            after: self.after.filter(counts),
+            until: self.until.filter(counts),
+            estimate: self.estimate.filter(counts),
+        }
+    }
+
     /// The interval with its estimate kept inside, widened by `error` on both ends.
     fn widened(self, error: Duration) -> Self {
         Self {
@@ -63,18 +82,19 @@ const MIN_DISTANCE: Duration = Duration::from_secs(60);
 
 /// Judges which side changed later. Swapping the sides swaps the answer.
 ///
-/// `offset_error` is how far Notion's clock, already corrected, may be off; `None` when the offset is not
-/// known, which forces a tie.
-pub fn judge(changed: &Sides<Interval>, offset_error: Option<Duration>) -> Judgement {
+/// `clocks` is `None` when it is not known how far they are apart, which forces a tie. So does an order that only times
+/// from before and after a step of one of them would tell.
+pub fn judge(changed: &Sides<Interval>, clocks: Option<Clocks>) -> Judgement {
     let tie = Judgement {
         later: None,
         certainty: Certainty::Tie,
     };
-    let Some(error) = offset_error.filter(|error| *error <= MAX_OFFSET_ERROR) else {
+    let Some(clocks) = clocks.filter(|clocks| clocks.error <= MAX_OFFSET_ERROR) else {
         return tie;
     };
-    let row = changed.postgres.widened(error);
-    let page = changed.notion.widened(error);
+    let error = clocks.error;
+    let row = changed.postgres.since(clocks.stepped_until).widened(error);
+    let page = changed.notion.since(clocks.stepped_until).widened(error);
     if ends_before(&row, &page) {
         return Judgement {
             later: Some(Side::Notion),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::Value;
-use super::last_write::Interval;
+use super::last_write::{Clocks, Interval};
 use crate::mapping::{ConflictPolicy, Direction, Initial, LastWritePolicy, PresencePolicies};
 use crate::value::PropertyId;
 
@@ -111,6 +111,17 @@ pub struct FieldState {
     /// When a change on each side was first seen that is not settled yet.
     #[serde(default)]
     pub changed_at: Sides<Option<OffsetDateTime>>,
+    /// Whether a look since then was put off: it says nothing about what the sides held.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub put_off: bool,
+}
+
+impl FieldState {
+    /// Nothing that was seen to change is open any more.
+    pub fn settled(&mut self) {
+        self.changed_at = Sides::default();
+        self.put_off = false;
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
@@ -313,8 +324,8 @@ pub struct FieldFacts {
     pub sent: Vec<Sent>,
     /// When each side changed, as far as is known.
     pub changed: Sides<Interval>,
-    /// How far the two clocks may be apart, after correction; `None` when the offset is not known.
-    pub offset_error: Option<std::time::Duration>,
+    /// How far the two clocks can be held against each other; `None` when it is not known how far they are apart.
+    pub clocks: Option<Clocks>,
     /// A person's choice, made on exactly these values.
     pub chosen: Option<Side>,
     /// What the page was last seen to hold in the field's open conflict.

@@ -56,7 +56,7 @@ pub fn settle(field: &FieldFacts, last_write: LastWritePolicy) -> Settlement {
             evidence: None,
         },
         ConflictPolicy::LastWriteWins => {
-            let judgement = judge(&field.changed, field.offset_error);
+            let judgement = judge(&field.changed, field.clocks);
             let (take, reason) = by_time(judgement, last_write);
             let evidence = Evidence {
                 changed: field.changed,

@@ -188,7 +188,7 @@ pub fn presence(observation: &Observation, edits: Edits) -> Presence {
             verdict(Case::E2, PresenceAction::Wait, Reason::OutcomeIsOpen)
         }
         Phase::Tombstone => after_the_end(observation, link),
-        Phase::LeftScope => out_of_scope(row, page),
+        Phase::LeftScope => out_of_scope(observation),
         Phase::Held | Phase::Detached => set_aside(observation, link, edits),
         Phase::Linked | Phase::CreatingPage | Phase::TrashingPage => linked(observation, link, edits),
     }
@@ -285,8 +285,8 @@ fn delete_against_edit(observation: &Observation, link: &LinkFacts) -> PresenceA
         ConflictPolicy::NotionWins => PresenceAction::ReinsertRow,
         ConflictPolicy::Manual => PresenceAction::OpenConflict,
         ConflictPolicy::LastWriteWins => {
-            let error = observation.fields.first().and_then(|field| field.offset_error);
-            let judgement = observation.deletion.map(|changed| judge(&changed, error));
+            let clocks = observation.fields.first().and_then(|field| field.clocks);
+            let judgement = observation.deletion.map(|changed| judge(&changed, clocks));
             match judgement {
                 Some(judgement)
                     if judgement.later == Some(Side::Postgres)
@@ -338,10 +338,14 @@ fn set_aside(observation: &Observation, link: &LinkFacts, edits: Edits) -> Prese
 }
 
 /// E9: the row had left the scope and we trashed its page.
-fn out_of_scope(row: RowState, page: PageState) -> Presence {
-    let (case, action, reason) = match (row, page) {
+fn out_of_scope(observation: &Observation) -> Presence {
+    let (case, action, reason) = match (observation.row, observation.page) {
         (RowState::Unknown, _) | (_, PageState::Unknown) => {
             (Case::E2, PresenceAction::Wait, Reason::NotSeenForCertain)
+        }
+        // The row is back, and a person ticked the box of the page that is in the trash: it stays there.
+        (RowState::Present, PageState::Trashed) if observation.opted_out => {
+            (Case::E6, PresenceAction::Hold, Reason::PageWasTrashed)
         }
         // The row is back: the same page is restored and pushed in full.
         (RowState::Present, PageState::Trashed) => (
@@ -384,6 +388,10 @@ fn after_the_end(observation: &Observation, link: &LinkFacts) -> Presence {
     let (case, action, reason) = match (observation.row, observation.page) {
         (RowState::Unknown, _) | (_, PageState::Unknown) => {
             (Case::E2, PresenceAction::Wait, Reason::NotSeenForCertain)
+        }
+        // A row with the same key was inserted, and its former page is in the trash with its box ticked.
+        (RowState::Present, PageState::Trashed) if observation.opted_out => {
+            (Case::E6, PresenceAction::Hold, Reason::PageWasTrashed)
         }
         // A row with the same key was inserted: a new life, without the old baselines.
         (RowState::Present, _) => (Case::E13, PresenceAction::Reincarnate, Reason::KeyCameBack),

@@ -28,6 +28,7 @@ impl Work<'_> {
     ) -> Result<(), EngineError> {
         let linked = totals.linked();
         let complete_due = self.request.full
+            || self.clocks_stepped()
             || marks
                 .pages_listed_at
                 .is_none_or(|at| started - at >= self.engine.tuning.full_scan_every);
@@ -92,8 +93,17 @@ impl Work<'_> {
             marks.pages_listed_at = Some(started);
         }
         marks.pages_queried_at = Some(started);
-        marks.pages_edited_until =
-            edited_until.map(|at| found.waiting_since.map_or(at, |since| at.min(since)));
+        // What Notion's clock told before it was put back hides none of the edits that come.
+        let present = self
+            .engine
+            .clock
+            .notion_offset()
+            .map(|(ahead, _)| started + ahead);
+        marks.pages_edited_until = edited_until
+            .into_iter()
+            .chain(present.filter(|_| edited_until.is_some()))
+            .chain(found.waiting_since.filter(|_| edited_until.is_some()))
+            .min();
         Ok(())
     }
 

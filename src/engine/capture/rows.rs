@@ -26,6 +26,7 @@ impl Work<'_> {
         found: &mut Nominations,
     ) -> Result<Vec<i64>, EngineError> {
         let scan_due = self.request.full
+            || self.clocks_stepped()
             || marks
                 .rows_scanned_at
                 .is_none_or(|at| started - at >= time::Duration::DAY)
@@ -215,7 +216,18 @@ impl Work<'_> {
                 .collect();
             for link in links {
                 match rows.get(&link.key) {
-                    Some(row) if row.in_scope => {}
+                    Some(row) if row.in_scope => {
+                        // The scan passed it over: it is compared all the same.
+                        if self.row_differs(entity, &link, row) {
+                            let page = if link.page.is_some() {
+                                PageSeen::Presumed
+                            } else {
+                                PageSeen::None
+                            };
+                            self.nominate(entity, Some(link), RowSeen::Seen(row.clone()), page, found)
+                                .await?;
+                        }
+                    }
                     Some(row) => {
                         self.nominate_gone(entity, link, RowSeen::Seen(row.clone()), found)
                             .await?

@@ -187,9 +187,9 @@ fn a_doubt_refuses_every_entity_that_would_be_written_and_none_else() {
         ],
         &order(),
     );
-    assert_eq!(quarantined(&plan, &[]), []);
+    assert_eq!(quarantined(&plan, &["teams"], &[]), []);
     let doubts = ["it is a copy".to_owned(), "the token is another".to_owned()];
-    let refusals = quarantined(&plan, &doubts);
+    let refusals = quarantined(&plan, &[], &doubts);
     let entities: Vec<&str> = refusals.iter().map(|refusal| refusal.entity.as_str()).collect();
     assert_eq!(entities, ["students", "teams"]);
     for refusal in &refusals {
@@ -197,5 +197,9 @@ fn a_doubt_refuses_every_entity_that_would_be_written_and_none_else() {
         assert_eq!(refusal.message, "it is a copy; the token is another");
         assert_eq!(refusal.approve, plan.hash());
     }
-    assert_eq!(quarantined(&Plan::default(), &doubts), []);
+    assert_eq!(quarantined(&Plan::default(), &[], &doubts), []);
+    // What only a direct look tells is not known to be harmless.
+    let refusals = quarantined(&Plan::default(), &["teams"], &doubts);
+    assert_eq!(refusals.len(), 1);
+    assert_eq!(refusals[0].entity, "teams");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use frames_sync::mapping::{ConflictPolicy, Direction, Initial};
-use frames_sync::reconcile::last_write::Interval;
+use frames_sync::reconcile::last_write::{Clocks, Interval};
 use frames_sync::reconcile::{PageState, RowState, Sent, Sides, decide};
 use frames_sync::value::Value;
 use serde::Deserialize;
@@ -27,6 +27,8 @@ struct Case {
     initial: Option<Initial>,
     /// Seconds before now between which each side changed, and the best guess.
     changed: Option<Changed>,
+    /// Seconds before now up to which a time may be from before a clock was put on or back.
+    stepped: Option<i64>,
     /// A value we sent that was given up as lost.
     given_up: Option<String>,
     /// A value we sent, to which Notion answered.
@@ -115,7 +117,10 @@ fn the_cases_are_decided_as_they_say() {
                     postgres: interval(changed.postgres, changed.guess.map(|guess| guess.0)),
                     notion: interval(changed.notion, changed.guess.map(|guess| guess.1)),
                 };
-                facts.offset_error = Some(Duration::from_secs(1));
+                facts.clocks = Some(Clocks {
+                    error: Duration::from_secs(1),
+                    stepped_until: case.stepped.map(ago),
+                });
             }
             let mut seen = observation(RowState::Present, PageState::Live, facts);
             seen.policy.initial = case.initial;

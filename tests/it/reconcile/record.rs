@@ -6,7 +6,7 @@ use frames_sync::mapping::{
     ConflictPolicy, Direction, LastWritePolicy, MinCertainty, OnDuplicate, OnInaccessible, OnPageCreate,
     OnPageTrash, OnRowDelete, PresencePolicies, TieBreak,
 };
-use frames_sync::reconcile::last_write::Interval;
+use frames_sync::reconcile::last_write::{Clocks, Interval};
 use frames_sync::reconcile::merge::FieldAction;
 use frames_sync::reconcile::{
     Bases, Decision, EntityPolicy, Fault, FieldError, FieldFacts, FieldState, Label, LinkFacts, Observation,
@@ -51,7 +51,10 @@ pub(crate) fn field(base: Option<&str>, row: Option<&str>, page: Option<&str>, a
             postgres: Interval::default(),
             notion: Interval::default(),
         },
-        offset_error: Some(Duration::from_secs(1)),
+        clocks: Some(Clocks {
+            error: Duration::from_secs(1),
+            stepped_until: None,
+        }),
         chosen: None,
         page_in_conflict: None,
     }

@@ -62,6 +62,7 @@ struct Queue {
 #[derive(Default)]
 pub(crate) struct Timeline {
     now: AtomicI64,
+    stepped: [AtomicI64; 2],
     queue: Mutex<Queue>,
 }
 
@@ -73,6 +74,16 @@ impl Timeline {
     pub(crate) fn now(&self) -> Millis {
         // One thread plays a schedule: nothing else is ordered by it.
         self.now.load(Ordering::Relaxed)
+    }
+
+    /// By how much the database's clock, and Notion's, were put on or back since the schedule began.
+    pub(crate) fn stepped(&self) -> [Millis; 2] {
+        [0, 1].map(|clock: usize| self.stepped[clock].load(Ordering::Relaxed))
+    }
+
+    /// Puts the database's clock, or Notion's, on or back.
+    pub(crate) fn step(&self, clock: usize, by: Millis) {
+        self.stepped[clock].fetch_add(by, Ordering::Relaxed);
     }
 
     pub(crate) fn at(&self, at: Millis, event: Event) {

@@ -148,7 +148,10 @@ impl Schedule {
         if self.world.tape.setting.typed && self.world.lock().schema.is_unbound {
             self.reload();
         }
-        let engine = self.engines[runner].clone();
+        let engine = Engine {
+            clock: Arc::new(self.clock.measured()),
+            ..self.engines[runner].clone()
+        };
         let request = Request {
             full,
             ..Request::all(Command::Sync)
@@ -340,7 +343,7 @@ impl Schedule {
                 drop(state);
                 let approval = Approval {
                     hash: refusal.approve.clone(),
-                    expires_at: self.world.instant(self.world.now() + 3_600_000),
+                    expires_at: self.world.database_time() + time::Duration::HOUR,
                 };
                 let mut approved = store.approve(&approval);
                 let _ = executor::poll_once(approved.as_mut());

@@ -448,7 +448,8 @@ impl Schedule {
     /// I12: a cycle takes every edit of a page that its listing could show. Without faults nothing excuses it.
     pub(crate) fn check_seen(&self, runner: usize, run: &Run) {
         let setting = &self.world.tape.setting;
-        let exact = self.world.tape.faults.is_empty() && !setting.reverts && !setting.late_field;
+        let undisturbed = self.world.tape.faults.is_empty() && self.world.timeline.stepped() == [0, 0];
+        let exact = undisturbed && !setting.reverts && !setting.late_field;
         if !exact || runner == NEIGHBOUR || run.report.outcome != Outcome::Ok {
             return;
         }

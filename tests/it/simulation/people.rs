@@ -135,6 +135,8 @@ impl Schedule {
             .collect();
         let mut state = self.world.lock();
         state.deleted_at.remove(&key.to_string());
+        // A row of a new life refers to nothing, whoever ended the former one.
+        state.related.remove(&key.to_string());
         for (field, value) in &values {
             self.world.row_written(&mut state, &key.to_string(), field, value);
             state.entitle(org, value);
@@ -161,7 +163,7 @@ impl Schedule {
 
     /// What the application writes into `updated_at`.
     fn stamped(&self) -> Value {
-        let seconds = self.world.instant(self.world.now()).unix_timestamp();
+        let seconds = self.world.database_time().unix_timestamp();
         jiff::Timestamp::from_second(seconds).map_or(Value::Null, Value::Instant)
     }
 
@@ -454,6 +456,7 @@ impl Schedule {
             }
             Op::Restore { told } => self.restore(told),
             Op::RowRelateBoth { record } => self.refer(&self.key(record), &[0, 1]),
+            Op::ClockStep { notion, by } => self.step(notion, by),
             Op::PageMake => self.make_page(),
             Op::PageDuplicate { record } => self.duplicate(record),
             Op::PageLabel { record, clear } => {
@@ -581,6 +584,15 @@ impl Schedule {
         let pages: Vec<PageId> = state.pages.keys().cloned().collect();
         state.ambiguous.extend(pages);
         true
+    }
+
+    /// Puts a clock on or back, between two runs: what happens in the middle of one is noticed by the next.
+    fn step(&self, notion: bool, by: super::tape::Millis) -> bool {
+        let between = self.running.iter().all(Option::is_none);
+        if between {
+            self.world.timeline.step(usize::from(notion), by);
+        }
+        between
     }
 
     /// What an emptied column holds, and an emptied property.

@@ -19,7 +19,7 @@ use super::database::Session;
 use super::executor::Timeline;
 use super::mutants::Mutant;
 use super::notion::Connection;
-use super::tape::{Setting, Stream};
+use super::tape::{Millis, Setting, Stream};
 use super::world::{NEIGHBOURS, PROJECTS, RELATION, START, TEAMS, World};
 
 /// The profile's name.
@@ -29,6 +29,8 @@ pub(crate) const NAME: &str = "campaign";
 pub(crate) struct VirtualClock {
     pub(crate) timeline: Arc<Timeline>,
     pub(crate) offset: time::Duration,
+    /// By how much both had been put on or back when this was measured; the present state where it was not.
+    measured: Option<[Millis; 2]>,
 }
 
 impl VirtualClock {
@@ -41,13 +43,29 @@ impl VirtualClock {
         Self {
             timeline,
             offset: time::Duration::seconds(known),
+            measured: None,
         }
+    }
+
+    /// The clock of a run: it is measured once, and carried on from there.
+    pub(crate) fn measured(&self) -> Self {
+        Self {
+            timeline: Arc::clone(&self.timeline),
+            offset: self.offset,
+            measured: Some(self.timeline.stepped()),
+        }
+    }
+
+    fn stepped(&self) -> [time::Duration; 2] {
+        let stepped = self.measured.unwrap_or_else(|| self.timeline.stepped());
+        stepped.map(time::Duration::milliseconds)
     }
 }
 
 impl Clock for VirtualClock {
     fn now(&self) -> OffsetDateTime {
-        START + time::Duration::milliseconds(self.timeline.now())
+        let [database, _] = self.stepped();
+        START + time::Duration::milliseconds(self.timeline.now()) + database
     }
 
     fn sleep(&self, _duration: Duration) -> BoxFuture<'_, ()> {
@@ -56,7 +74,9 @@ impl Clock for VirtualClock {
     }
 
     fn notion_offset(&self) -> Option<(time::Duration, Duration)> {
-        Some((self.offset, Duration::from_secs(1)))
+        let [database, notion] = self.stepped();
+        let ahead = self.offset + notion - database;
+        Some((ahead, Duration::from_secs(1)))
     }
 }
 

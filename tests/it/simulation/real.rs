@@ -423,9 +423,7 @@ impl Schedule {
         }
         left.extend(postgres.links().iter().map(|link| format!("link {link:?}")));
         let links: Vec<Uuid> = postgres.links().iter().map(|link| link.id).collect();
-        let mut intents = postgres
-            .store()
-            .intents(&links, self.world.instant(self.world.now()));
+        let mut intents = postgres.store().intents(&links, self.world.database_time());
         if let std::task::Poll::Ready(intents) = super::executor::poll_once(intents.as_mut()) {
             left.push(format!("intents {intents:?}"));
         }

@@ -306,6 +306,11 @@ pub(crate) enum Op {
     Restore {
         told: bool,
     },
+    /// The database's clock, or Notion's, is put on or back.
+    ClockStep {
+        notion: bool,
+        by: Millis,
+    },
 }
 
 impl Op {
@@ -439,6 +444,10 @@ impl Tape {
             cycles: cycles(&setting, &mut Stream::new(seed, 5), end),
             setting,
         };
+        if !calm {
+            tape.ops.extend(clock_step(&mut Stream::new(seed, 7), start, end));
+            tape.ops.sort_by_key(|(at, _)| *at);
+        }
         if focus == Focus::Absence {
             tape.sleep_a_day(end);
         }
@@ -811,6 +820,15 @@ fn work(setting: &Setting, draw: &mut Stream, count: i64, start: Millis, end: Mi
         .collect();
     ops.sort_by_key(|(at, _)| *at);
     ops
+}
+
+/// In one of ten schedules a clock is put on or back by up to five minutes.
+fn clock_step(draw: &mut Stream, start: Millis, end: Millis) -> Option<(Millis, Op)> {
+    let steps = draw.chance(10);
+    let at = draw.between(start, end);
+    let (by, notion, back) = (draw.between(1_000, 300_000), draw.chance(50), draw.chance(50));
+    let by = if back { -by } else { by };
+    steps.then_some((at, Op::ClockStep { notion, by }))
 }
 
 fn trouble(focus: Focus, draw: &mut Stream, count: i64, end: Millis) -> Vec<Fault> {

@@ -504,9 +504,16 @@ impl World {
         START + time::Duration::milliseconds(at)
     }
 
+    /// What the database's clock shows now.
+    pub(crate) fn database_time(&self) -> OffsetDateTime {
+        let [stepped, _] = self.timeline.stepped();
+        self.instant(self.now() + stepped)
+    }
+
     /// Notion's clock, floored to the minute.
     fn minute(&self) -> OffsetDateTime {
-        let offset = Millis::from(self.tape.setting.offset) * 1000;
+        let [_, stepped] = self.timeline.stepped();
+        let offset = Millis::from(self.tape.setting.offset) * 1000 + stepped;
         let at = (self.now() + offset).div_euclid(60_000) * 60_000;
         self.instant(at)
     }
@@ -697,8 +704,11 @@ impl World {
                 // What a write of ours overwrote in the declared window is seen by nobody.
                 deleted_at.is_some_and(|at| last.at > *at) && last.at <= snapshot && !pulled && !last.raced
             };
+            // What no mapping names is no edit of the record.
+            let is_mapped = field != "size" || !self.tape.setting.late_field || state.field_added;
             if removes
                 && field != "tag"
+                && is_mapped
                 // A value put back may be the one that both sides last agreed on: then nothing was edited.
                 && !self.tape.setting.reverts
                 && self.tape.setting.conflict != ConflictPolicy::PostgresWins
