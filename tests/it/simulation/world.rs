@@ -680,7 +680,10 @@ impl World {
     ) {
         let Some(page) = state.pages.get(id) else { return };
         let (before, is_team) = (page.now().page.clone(), page.entity == TEAMS);
-        let key = state.present_key(&property(&before, "postgres_id"));
+        // People write labels as they like: the record is the one that the link says.
+        let linked = self.postgres.find_link(&|link| link.page.as_ref() == Some(id));
+        let label = || property(&before, "postgres_id");
+        let key = state.present_key(&linked.map_or_else(label, |link| link.key.to_string()));
         let careless = page
             .at(snapshot)
             .and_then(|seen| careless(&seen.page, &before, write));
