@@ -57,7 +57,10 @@ type RecordAt = (Option<RecordKey>, Option<PageId>);
 struct Nominations {
     candidates: BTreeMap<RecordAt, Candidate>,
     operations: Vec<Operation>,
+    /// The pages that were nominated as a listing shows them.
     pages: BTreeSet<PageId>,
+    /// Every page that the listing showed.
+    listed: BTreeSet<PageId>,
     adoptable: BTreeSet<RecordKey>,
     waiting_since: Option<OffsetDateTime>,
     forgotten: usize,
@@ -76,6 +79,7 @@ impl Work<'_> {
             candidates: BTreeMap::new(),
             operations: Vec::new(),
             pages: BTreeSet::new(),
+            listed: BTreeSet::new(),
             adoptable: BTreeSet::new(),
             waiting_since: None,
             forgotten: 0,

@@ -13,7 +13,7 @@ use crate::plan::operations;
 use crate::ports::{Link, Page, Priority, PropertyRead};
 use crate::reconcile::{Phase, PresenceAction, Side};
 use crate::report::ErrorCode;
-use crate::value::{PropertyId, Value};
+use crate::value::{PageId, PropertyId, Value};
 
 impl Work<'_> {
     pub(super) async fn nominate_page(
@@ -145,7 +145,8 @@ impl Work<'_> {
             None => true,
         });
         let first = planned.iter().map(|operation| operation.kind).min();
-        let was_listed = page_id.as_ref().is_some_and(|id| found.pages.contains(id));
+        let is_listed = |id: &PageId| found.pages.contains(id) || found.listed.contains(id);
+        let was_listed = page_id.as_ref().is_some_and(is_listed);
         let may_delete = planned.iter().any(|operation| operation.kind.deletes().is_some());
         found.operations.extend(planned);
         let candidate = Candidate {

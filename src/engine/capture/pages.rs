@@ -92,6 +92,7 @@ impl Work<'_> {
             }
             marks.pages_listed_at = Some(started);
         }
+        found.listed = listed;
         marks.pages_queried_at = Some(started);
         // What Notion's clock told before it was put back hides none of the edits that come.
         let present = self
