@@ -175,6 +175,12 @@ impl Work<'_> {
             // Not in the plan that the guards saw: the next run's plan has it.
             return Ok(Step::Done(Outcome::Deferred));
         }
+        if decision.presence.action.takes_whole_page()
+            && seen.page.page().is_some_and(|page| entity.lacks(page))
+        {
+            // What the answer does not carry could be neither kept nor put back.
+            return Ok(Step::Again);
+        }
         self.carry_out(entity, &seen, &decision).await
     }
 

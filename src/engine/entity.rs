@@ -150,6 +150,13 @@ impl Entity {
         texts.map(RecordKey)
     }
 
+    /// Whether an answer does not carry all of the page's mapped properties.
+    pub(super) fn lacks(&self, page: &Page) -> bool {
+        self.fields
+            .iter()
+            .any(|field| !page.properties.contains_key(&field.property))
+    }
+
     /// The page with every field's value in canonical form.
     pub(super) fn canonical(&self, mut page: Page) -> Page {
         for field in &self.fields {

@@ -15,7 +15,7 @@ use crate::journal::{
 };
 use crate::ports::{Link, Page, PropertyRead, Record};
 use crate::reconcile::merge::{FieldAction, FieldDecision};
-use crate::reconcile::{Decision, PastValue, Phase, Reason, Side, Sides};
+use crate::reconcile::{Decision, FieldState, PastValue, Phase, Reason, Side, Sides};
 use crate::report::ErrorCode;
 use crate::value::{PropertyId, Value};
 
@@ -194,7 +194,20 @@ impl Work<'_> {
                 state.put_back = None;
                 state.settled();
             }
-            remember_past(state, held, now, lag);
+            if !field.doubtful && !matches!(field.action, FieldAction::Freeze(_) | FieldAction::Defer) {
+                out_of_doubt(state, now);
+            }
+            remember_past(state, held, now, lag, field.doubtful);
+            // What was taken in doubt is looked at again as soon as no answer can be behind it.
+            let doubted = state
+                .past
+                .iter()
+                .filter(|past| past.doubted)
+                .map(|past| past.until);
+            let taken = (field.doubtful && matches!(field.action, FieldAction::Pull(_))).then_some(now);
+            if let Some(at) = doubted.chain(taken).max() {
+                link.look_again_at = link.look_again_at.max(Some(at + lag));
+            }
             match &field.action {
                 // Seen and not settled: whatever changed did so before this look. A write that succeeds settles it.
                 FieldAction::Freeze(_) | FieldAction::Defer | FieldAction::Push(_) | FieldAction::Pull(_) => {
@@ -459,26 +472,37 @@ fn policy_chose(reason: Reason) -> bool {
 }
 
 /// Notes that both sides were looked at and not settled.
-pub(super) fn seen_at(state: &mut crate::reconcile::FieldState, now: OffsetDateTime) {
+pub(super) fn seen_at(state: &mut FieldState, now: OffsetDateTime) {
     state.changed_at.postgres.get_or_insert(now);
     state.changed_at.notion.get_or_insert(now);
     state.put_off = true;
 }
 
-/// Remembers what a page held, for as long as a stale answer could still show it.
+/// Remembers what a page held, for as long as a stale answer could still show it, or what it holds now is in doubt.
 pub(super) fn remember_past(
-    state: &mut crate::reconcile::FieldState,
+    state: &mut FieldState,
     held: Option<Value>,
     now: OffsetDateTime,
     lag: std::time::Duration,
+    doubted: bool,
 ) {
-    state.past.retain(|past| now - past.until < lag);
+    state.past.retain(|past| past.doubted || now - past.until < lag);
     let Some(held) = held else { return };
     let moved = state.bases.as_ref().is_none_or(|bases| bases.page != held);
-    if moved && !lag.is_zero() && !state.past.iter().any(|past| past.value == held) {
+    if moved && !lag.is_zero() {
+        state.past.retain(|past| past.value != held);
         state.past.push(PastValue {
             value: held,
             until: now,
+            doubted,
         });
+    }
+}
+
+/// What the page holds is known for certain: whatever it may have held until now is past.
+pub(super) fn out_of_doubt(state: &mut FieldState, now: OffsetDateTime) {
+    for past in state.past.iter_mut().filter(|past| past.doubted) {
+        past.doubted = false;
+        past.until = now;
     }
 }

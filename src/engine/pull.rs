@@ -198,7 +198,7 @@ impl Work<'_> {
                     page: page_value,
                 });
                 state.settled();
-                remember_past(state, held, now, lag);
+                remember_past(state, held, now, lag, decision.doubtful);
             }
             next.settled_at = Some(seen.at);
             (next, owed)

@@ -6,7 +6,7 @@
 use time::OffsetDateTime;
 
 use super::Entity;
-use super::fields::remember_past;
+use super::fields::{out_of_doubt, remember_past};
 use super::observe::Seen;
 use super::run::Work;
 use super::trouble::{trouble, value_digest};
@@ -243,9 +243,10 @@ impl Work<'_> {
             }
             state.force_push = false;
             state.settled();
-            remember_past(state, held, now, lag);
+            out_of_doubt(state, now);
+            remember_past(state, held, now, lag, false);
             if let Some(replaced) = &sent.replaces {
-                remember_past(state, Some(replaced.clone()), now, lag);
+                remember_past(state, Some(replaced.clone()), now, lag, false);
             }
         }
         for trouble in &mut link.troubles {

@@ -214,6 +214,7 @@ impl Work<'_> {
                 evidence: None,
                 bases: None,
                 force_push: false,
+                doubtful: false,
             });
         }
         let pushes: Vec<&FieldDecision> = decisions.iter().collect();

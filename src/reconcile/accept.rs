@@ -22,6 +22,8 @@ pub struct Accepted {
     pub late_write: bool,
     /// The row's value must be pushed though it did not change.
     pub force_push: bool,
+    /// The read may be behind what is known, though it shows nothing that is known to be past.
+    pub doubtful: bool,
 }
 
 /// Accepts, or not, what one field was read to hold.
@@ -35,12 +37,14 @@ pub fn accept(field: &FieldFacts, observation: &Observation) -> Accepted {
             stale: is_older,
             late_write: false,
             force_push: false,
+            doubtful: false,
         };
     };
     let mut force_push = field.state.force_push;
     let mut late_write = false;
     let mut page_changed = false;
     let mut stale = false;
+    let mut doubtful = may_be_behind(field, observation);
     if let Ok(page) = &field.page {
         page_changed = *page != bases.page;
         // What a person had put back was sent by us, and the page held it before; it is an edit all the same.
@@ -50,7 +54,21 @@ pub fn accept(field: &FieldFacts, observation: &Observation) -> Accepted {
             .as_ref()
             .is_some_and(|sent| shows(page, sent));
         stale = is_older || (!is_put_back && may_be_stale(page, page_changed, field, observation));
-        if page_changed && !stale && !is_put_back && is_own_late_write(page, field, observation) {
+        let was_there_all_along = page_changed
+            && !stale
+            && field
+                .state
+                .past
+                .iter()
+                .any(|past| past.doubted && past.value == *page);
+        if was_there_all_along {
+            // The past was taken for an edit. The row follows the page, unless it was edited since: nothing else was.
+            doubtful = false;
+            if field.row.as_ref().is_ok_and(|row| *row != bases.row) {
+                bases.page = page.clone();
+                page_changed = false;
+            }
+        } else if page_changed && !stale && !is_put_back && is_own_late_write(page, field, observation) {
             bases.page = page.clone();
             page_changed = false;
             late_write = true;
@@ -68,6 +86,7 @@ pub fn accept(field: &FieldFacts, observation: &Observation) -> Accepted {
         stale,
         late_write,
         force_push,
+        doubtful,
     }
 }
 
@@ -80,6 +99,25 @@ fn is_older(observation: &Observation) -> bool {
     let is_trusted = observation.read_lag.is_zero();
     let known = link.page_mark.max(link.page_edited_at);
     !is_trusted && known.is_some_and(|known| facts.edited_at < known)
+}
+
+/// R2: a read of the newest minute known may be behind what is known of it, for as long as an answer may be: then it may
+/// show a value of the past that no earlier read had shown.
+fn may_be_behind(field: &FieldFacts, observation: &Observation) -> bool {
+    let (Some(facts), Some(link)) = (&observation.page_facts, &observation.link) else {
+        return false;
+    };
+    let known = link
+        .page_edited_at
+        .map(|at| link.page_mark.map_or(at, |mark| at.max(mark)));
+    // A read is held against the instant that its field was put off, or taken in doubt: later looks prolong no doubt.
+    let doubted = field.state.past.iter().filter(|past| past.doubted);
+    let since = field
+        .state
+        .changed_at
+        .notion
+        .or_else(|| doubted.map(|past| past.until).max());
+    known == Some(facts.edited_at) && since.is_none_or(|at| observation.now - at < observation.read_lag)
 }
 
 /// R2: in the minute of the last write, and for as long as an answer may be behind, so is every value that the page is

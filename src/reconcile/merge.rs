@@ -27,6 +27,8 @@ pub struct FieldDecision {
     pub bases: Option<Bases>,
     /// Whether a push is still owed after this decision was carried out as far as it goes.
     pub force_push: bool,
+    /// Whether the page may hold something newer than the value that was decided on.
+    pub doubtful: bool,
 }
 
 /// What to do about one field's values.
@@ -61,6 +63,7 @@ pub fn merge(observation: &Observation, accepted: &[Accepted]) -> Vec<FieldDecis
             let mut decision = decide(field, own, initial, last_write, group_conflicts);
             decision.bases.clone_from(&own.bases);
             decision.force_push = own.force_push && !matches!(decision.action, FieldAction::Rebase(_));
+            decision.doubtful = own.doubtful;
             decision
         })
         .collect()
@@ -138,6 +141,10 @@ fn decide(
         (_, true, false) => match field.direction {
             Direction::ToNotion => field.push(Reason::NotionIsReadOnly).overruling(Side::Notion),
             Direction::ToPostgres => field.pull(Reason::PostgresIsReadOnly).overruling(Side::Postgres),
+            // An edit of the row gives way to no value that may be of the past.
+            Direction::Both if own.doubtful && field.chosen.is_none() => {
+                field.decision(FieldAction::Defer, Reason::ReadMayBeStale)
+            }
             Direction::Both => conflict(field, last_write),
         },
     }
@@ -194,6 +201,7 @@ impl FieldFacts {
             evidence: None,
             bases: None,
             force_push: false,
+            doubtful: false,
         }
     }
 

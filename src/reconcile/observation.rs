@@ -136,6 +136,9 @@ pub struct PastValue {
     pub value: Value,
     /// When it was known to be replaced, on the database's clock.
     pub until: OffsetDateTime,
+    /// Whether what replaced it may itself have been the past: then the page may hold this one still.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubted: bool,
 }
 
 /// Why a field cannot be compared or written.

@@ -131,6 +131,19 @@ impl PresenceAction {
         Self::FlagUnknownId,
     ];
 
+    /// Whether it is made from all that the page holds, so that an answer with a part of it is not enough.
+    pub fn takes_whole_page(self) -> bool {
+        matches!(
+            self,
+            Self::TrashPage
+                | Self::TrashPageOutOfScope
+                | Self::TrashStray
+                | Self::RestorePage
+                | Self::InsertRow
+                | Self::ReinsertRow
+        )
+    }
+
     /// The side on which it takes a record away, for the delete cap.
     pub fn deletes(self) -> Option<Side> {
         match self {

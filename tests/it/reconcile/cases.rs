@@ -44,6 +44,8 @@ struct Case {
     in_conflict: Option<String>,
     /// A value that the page held until a minute ago.
     held_before: Option<String>,
+    /// One that it held until three minutes ago, if what replaced it was no older value.
+    doubted: Option<String>,
     #[serde(default)]
     force_push: bool,
     decision: String,
@@ -110,6 +112,14 @@ fn the_cases_are_decided_as_they_say() {
                 facts.state.past.push(frames_sync::reconcile::PastValue {
                     value: Value::text(held.as_str()),
                     until,
+                    doubted: false,
+                });
+            }
+            if let Some(held) = &case.doubted {
+                facts.state.past.push(frames_sync::reconcile::PastValue {
+                    value: Value::text(held.as_str()),
+                    until: ago(180),
+                    doubted: true,
                 });
             }
             if let Some(changed) = &case.changed {

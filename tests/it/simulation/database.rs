@@ -159,6 +159,7 @@ impl World {
                         .overwritten
                         .push((normal(&text(value)), format!("{column} of the deleted row {key}")));
                 }
+                state.rows.withdraw(&key);
                 &[]
             }
         };

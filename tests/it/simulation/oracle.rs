@@ -255,8 +255,8 @@ impl Schedule {
             state.touched.contains(&key) || state.ambiguous.contains(id) || setting.reverts || changed;
         let both = |p: &Write, n: &Write| {
             // Nothing is told apart from nothing: who emptied a cell knew what had arrived there, and no more is known.
-            let p_saw = !n.text.is_empty() && rows.had_seen(p, &n.text);
-            let n_saw = !p.text.is_empty() && pages.had_seen(n, &p.text);
+            let p_saw = !n.text.is_empty() && rows.had_seen(p, n);
+            let n_saw = !p.text.is_empty() && pages.had_seen(n, p);
             (p_saw, n_saw)
         };
         let may: Vec<&str> = match (field, p, n) {
@@ -268,7 +268,7 @@ impl Schedule {
             {
                 vec![&p.text, &n.text]
             }
-            (_, Some(p), Some(n)) if loose || n.raced || rows.wrote(&n.text) || pages.wrote(&p.text) => {
+            (_, Some(p), Some(n)) if loose || n.raced || rows.wrote(n) || pages.wrote(p) => {
                 vec![&p.text, &n.text]
             }
             (_, Some(p), Some(n)) => match (both(p, n), setting.conflict) {
@@ -285,9 +285,10 @@ impl Schedule {
             // What the page kept of the time that the database forgot counts as an edit there.
             return;
         }
-        let moved = setting.neighbour || !state.renamed.is_empty();
-        if moved && state.touched.contains(&key) && rows.arrived.last() == Some(&final_value) {
-            // The row brought it along from where it was before.
+        let came_after =
+            |p: &Write| rows.arrived.len() > p.arrived && rows.arrived.last() == Some(&final_value);
+        if p.is_some_and(came_after) && state.cells.wrote_elsewhere(id.as_str(), field, &final_value) {
+            // The row brought it along from the page that it had before.
             return;
         }
         let skipped = (field == "hint" && n.is_none()) || (field == "tag" && p.is_none());
@@ -607,10 +608,10 @@ impl Schedule {
                 ));
                 continue;
             };
-            if rows.wrote(&n.text) || pages.wrote(&p.text) {
+            if rows.wrote(n) || pages.wrote(p) {
                 continue;
             }
-            if rows.had_seen(p, &n.text) || pages.had_seen(n, &p.text) {
+            if rows.had_seen(p, n) || pages.had_seen(n, p) {
                 found.push(format!(
                     "I5: a false conflict of {field} of {key}: `{row}` and `{page}` knew each other"
                 ));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use frames_sync::ports::{Page, PageParent, Pin, PropertyRead};
+use frames_sync::ports::{Link, Page, PageParent, Pin, PropertyRead};
 use frames_sync::reconcile::{Phase, Side};
 use frames_sync::value::{Number, PageId, PropertyId, RecordKey, Value};
 
@@ -101,6 +101,14 @@ impl Schedule {
         link.page
     }
 
+    /// The record's page, and what the engine last took in of a field there.
+    fn agreed_on(&self, key: &RecordKey, field: &str) -> Option<(PageId, Value)> {
+        let is_it = |link: &Link| link.key == *key && link.entity == TEAMS && link.phase != Phase::Tombstone;
+        let link = self.world.postgres.find_link(&is_it)?;
+        let bases = link.fields.get(&PropertyId::from(field))?.bases.clone()?;
+        Some((link.page?, bases.page))
+    }
+
     fn value(&self, side: &str, key: &RecordKey, field: &str) -> Value {
         let mut state = self.world.lock();
         state.serial += 1;
@@ -138,7 +146,8 @@ impl Schedule {
         // A row of a new life refers to nothing, whoever ended the former one.
         state.related.remove(&key.to_string());
         for (field, value) in &values {
-            self.world.row_written(&mut state, &key.to_string(), field, value);
+            self.world
+                .row_written(&mut state, &key.to_string(), field, value, false);
             state.entitle(org, value);
         }
         state.entitle(org, &Value::text(key.to_string()));
@@ -186,11 +195,17 @@ impl Schedule {
         row.insert(field.to_owned(), value.clone());
         row.insert("updated_at".to_owned(), self.stamped());
         trigger(&mut row, self.world.tape.setting.table_acts);
+        let agreed = self.agreed_on(key, field);
         let mut state = self.world.lock();
+        let in_step = agreed.is_some_and(|(page, agreed)| {
+            let page = state.pages.get(&page).map(|page| &page.now().page);
+            let held = page.and_then(|page| page.properties.get(&PropertyId::from(field)));
+            held == Some(&PropertyRead::Whole(agreed))
+        });
         let org = row.get("org").map(super::world::text).unwrap_or_default();
         state.entitle(&org, &value);
         self.world
-            .row_written(&mut state, &key.to_string(), field, &value);
+            .row_written(&mut state, &key.to_string(), field, &value, in_step);
         drop(state);
         postgres.put(TEAMS, row);
         true
@@ -227,10 +242,7 @@ impl Schedule {
     }
 
     fn withdraw(&self, key: &RecordKey) {
-        let (mut state, key) = (self.world.lock(), key.to_string());
-        for write in state.rows.of(&key).flat_map(|cell| &mut cell.writes) {
-            write.withdrawn = true;
-        }
+        self.world.lock().rows.withdraw(&key.to_string());
     }
 
     fn change_page(
@@ -280,10 +292,7 @@ impl Schedule {
                 let key = self.key(record);
                 let done = self.change_page(&key, fits, |version| version.page.in_trash = true);
                 if let (true, Some(page)) = (done, self.page(&key)) {
-                    let mut state = self.world.lock();
-                    for write in state.cells.of(page.as_str()).flat_map(|cell| &mut cell.writes) {
-                        write.withdrawn = true;
-                    }
+                    self.world.lock().cells.withdraw(page.as_str());
                 }
                 done
             }
@@ -678,6 +687,8 @@ impl Schedule {
         state.entitle(&org, &Value::text(new.as_str()));
         let old = key.to_string();
         state.rows.rename(&old, &new);
+        // Whatever comes under the old key now is another row.
+        state.rows.withdraw(&old);
         state.touched.extend([old.clone(), new.clone()]);
         if state.related.remove(&old) {
             state.related.insert(new.clone());

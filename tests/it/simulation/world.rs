@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use frames_sync::journal::{AuditEntry, Conflict};
 use frames_sync::mapping::ConflictPolicy;
 use frames_sync::ports::{Link, Page, PageParent, PropertyRead, Store};
-use frames_sync::value::{PageId, PropertyId, UserId, Value, plain_text};
+use frames_sync::value::{PageId, PropertyId, RecordKey, UserId, Value, plain_text};
 use time::OffsetDateTime;
 
 use super::executor::{Event, Timeline};
@@ -39,9 +39,13 @@ pub(crate) struct Write {
     pub(crate) text: String,
     /// How many values of the engine had arrived in this cell when it was made.
     pub(crate) arrived: usize,
+    /// Whether the text was there already, and only its formatting was changed: no row ever shows that.
+    pub(crate) formats: bool,
+    /// Of a row's: whether the engine had taken in all that the page held, its formatting too, when it was made.
+    pub(crate) in_step: bool,
     /// Whether a write of ours overwrote it that could not have seen it: the declared window.
     pub(crate) raced: bool,
-    /// Whether its own side removed the row or page that held it.
+    /// Whether the row or page that held it was removed: by its own side, or by a policy, which keeps it in the log (I18).
     pub(crate) withdrawn: bool,
 }
 
@@ -78,10 +82,22 @@ impl Cells {
         }
     }
 
-    /// Every cell of one row or page.
-    pub(crate) fn of(&mut self, of: &str) -> impl Iterator<Item = &mut Cell> {
-        let all = self.0.iter_mut().filter(move |(name, _)| name == of);
-        all.flat_map(|(_, cells)| cells.iter_mut().map(|(_, cell)| cell))
+    /// Whether somebody wrote that value to the field elsewhere.
+    pub(crate) fn wrote_elsewhere(&self, of: &str, field: &str, text: &str) -> bool {
+        let others = self.0.iter().filter(|(name, _)| name != of);
+        let mut cells = others
+            .flat_map(|(_, cells)| cells)
+            .filter(|(name, _)| name == field);
+        cells.any(|(_, cell)| cell.writes.iter().any(|write| write.text == text))
+    }
+
+    /// The row or page is gone, with all that people had written there.
+    pub(crate) fn withdraw(&mut self, of: &str) {
+        let all = self.0.iter_mut().filter(|(name, _)| name == of);
+        let cells = all.flat_map(|(_, cells)| cells);
+        for write in cells.flat_map(|(_, cell)| &mut cell.writes) {
+            write.withdrawn = true;
+        }
     }
 }
 
@@ -102,17 +118,20 @@ impl Cell {
         }
     }
 
-    /// Whether the engine had put that value here before that write was made.
-    pub(crate) fn had_seen(&self, write: &Write, text: &str) -> bool {
+    /// Whether the engine had put what `other` wrote on the other side here before that write was made.
+    pub(crate) fn had_seen(&self, write: &Write, other: &Write) -> bool {
+        if other.formats {
+            return other.at < write.at && write.in_step;
+        }
         self.arrived
             .iter()
             .take(write.arrived)
-            .any(|arrived| arrived == text)
+            .any(|arrived| *arrived == other.text)
     }
 
-    /// Whether people wrote that value here themselves: then nobody can tell which they knew of.
-    pub(crate) fn wrote(&self, text: &str) -> bool {
-        self.writes.iter().any(|own| own.text == text)
+    /// Whether people wrote the value of `other` here themselves: then nobody can tell which they knew of.
+    pub(crate) fn wrote(&self, other: &Write) -> bool {
+        !other.formats && self.writes.iter().any(|own| own.text == other.text)
     }
 }
 
@@ -613,6 +632,8 @@ impl World {
         let written = normal(&text(&value));
         let now = self.now();
         state.user_edits += 1;
+        let held = state.pages.get(id).map(|page| property(&page.now().page, field));
+        let formats = !written.is_empty() && held.is_some_and(|held| normal(&held) == written);
         self.change(state, id, PERSON, |version| {
             version
                 .page
@@ -624,6 +645,8 @@ impl World {
             at: now,
             text: written,
             arrived: cell.arrived.len(),
+            formats,
+            in_step: false,
             raced: false,
             withdrawn: false,
         });
@@ -647,6 +670,8 @@ impl World {
                 at: now,
                 text: normal(&text(value)),
                 arrived: 0,
+                formats: false,
+                in_step: false,
                 raced: false,
                 withdrawn: false,
             });
@@ -654,8 +679,15 @@ impl World {
         id
     }
 
-    /// The application writes a column.
-    pub(crate) fn row_written(&self, state: &mut State, key: &str, field: &str, value: &Value) {
+    /// The application writes a column, knowing or not what the page holds.
+    pub(crate) fn row_written(
+        &self,
+        state: &mut State,
+        key: &str,
+        field: &str,
+        value: &Value,
+        in_step: bool,
+    ) {
         let now = self.now();
         state.user_edits += 1;
         let cell = state.rows.entry(key, field);
@@ -665,6 +697,8 @@ impl World {
             at: now,
             text: written,
             arrived: cell.arrived.len(),
+            formats: false,
+            in_step,
             raced: false,
             withdrawn: false,
         });
@@ -724,7 +758,7 @@ impl World {
                 ));
             }
             if overwrites && let Some(last) = cell.writes.last_mut().filter(|last| last.text == old) {
-                if last.at > snapshot && !pulled {
+                if last.at > snapshot && (last.formats || !pulled) {
                     last.raced = true;
                     raced = true;
                 } else if last.at <= snapshot {
@@ -743,6 +777,12 @@ impl World {
         }
         if removes && is_team {
             state.removals[0] += 1;
+        }
+        let row = self.postgres.row(TEAMS, &RecordKey::single(key.as_str()));
+        let tenant = if is_team { "a" } else { "b" };
+        if removes && row.is_some_and(|row| row.get("org") != Some(&Value::text(tenant))) {
+            // E8: no row takes an edit that was made while it was somebody else's.
+            state.cells.withdraw(id.as_str());
         }
         if let Some(careless) = careless {
             state.violations.push(format!("{careless} on {id}"));
