@@ -233,7 +233,7 @@ impl Work<'_> {
                     let (row, page) = self.both_values(entity, seen, &field.property);
                     if let Some(open) = open.filter(|open| open.page_value != page) {
                         // What the page was seen to move on from is the past, as what both sides agreed on is.
-                        remember_past(state, open.page_value.clone(), now, lag);
+                        remember_past(state, open.page_value.clone(), now, lag, false);
                     }
                     state.put_off = false;
                     let changed_at = &mut state.changed_at;

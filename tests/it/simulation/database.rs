@@ -429,6 +429,15 @@ impl Session {
     fn watch<'a>(&'a self, commit: Commit<'a>) -> Commit<'a> {
         let Commit { row, records } = commit;
         self.check_log(&records);
+        let given_up = |record: &Record| matches!(record, Record::Intent(intent) if intent.status == IntentStatus::Abandoned);
+        if records.iter().any(given_up) {
+            // A process that was asleep or fenced out had its answer, and nobody wrote it down.
+            let pages = records.iter().filter_map(|record| match record {
+                Record::Link(link) => link.page.clone(),
+                _ => None,
+            });
+            self.world.lock().ambiguous.extend(pages);
+        }
         let row = row.map(|(write, settle)| {
             let watched: frames_sync::ports::Settle<'a> = Box::new(move |row: &Row| {
                 let records = settle(row);

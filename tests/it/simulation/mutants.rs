@@ -49,7 +49,7 @@ mutants! {
     HasMoreIgnored(2) = "only the first part of a listing is read",
     TruncatedIsWhole(1000) = "the references that a page shows are taken for all that it has",
     MissingIsEmpty(171) = "a property that the answer lacks counts as empty",
-    ClocksAreOne(11) = "Notion's time is compared as if it were the database's",
+    ClocksAreOne(275) = "Notion's time is compared as if it were the database's",
     HighWaterMinute(17) = "the newest minute seen is left out of the next query",
     NoScope(1000) = "the scope is not looked at when a row is written",
     NoQuarantine(29) = "a restored database is taken for the one that the state was made in",
