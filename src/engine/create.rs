@@ -159,12 +159,24 @@ impl Work<'_> {
                 };
             }
         };
-        self.settle_created(entity, link, &mut intent, &answer, &row.columns, waits)
-            .await?;
+        self.settle_created(
+            entity,
+            link,
+            &mut intent,
+            &answer,
+            &row.columns,
+            waits,
+            Vec::new(),
+        )
+        .await?;
         Ok(Step::Done(Outcome::Applied))
     }
 
     /// C3: the page exists; links it with the baselines that the answer shows.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one protocol, all of which it needs"
+    )]
     pub(super) async fn settle_created(
         &self,
         entity: &Entity,
@@ -173,11 +185,11 @@ impl Work<'_> {
         answer: &Page,
         columns: &BTreeMap<String, Value>,
         waits: bool,
+        mut records: Vec<Record>,
     ) -> Result<(), EngineError> {
         let now = self.engine.clock.now();
         link.phase = Phase::Linked;
         link.page = Some(answer.id.clone());
-        let mut records = Vec::new();
         self.settle_answer(entity, &mut link, intent, answer, now);
         // A field that only comes from Notion starts from what both sides hold: nobody edited it yet. What Notion
         // computes is there already, and is pulled in the second phase.

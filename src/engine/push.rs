@@ -258,6 +258,15 @@ impl Work<'_> {
                 trouble.met_with.notion = Some(value_digest(value));
             }
         }
+        // What came cut short and was not sent is not known to be what was read before: somebody may have changed it
+        // meanwhile, and the page's last edit is ours.
+        let is_unseen = |property: &PropertyId| {
+            answer.properties.get(property) == Some(&PropertyRead::Truncated)
+                && intent.fields.iter().all(|sent| sent.property != *property)
+        };
+        if entity.fields.iter().any(|field| is_unseen(&field.property)) {
+            link.look_again_at = Some(now);
+        }
         link.page_mark = Some(answer.last_edited_time);
         link.page_edited_at = link.page_edited_at.max(Some(answer.last_edited_time));
         link.page_written_at = Some(now);

@@ -126,7 +126,7 @@ impl Work<'_> {
         &self,
         entity: &Entity,
         link: &mut Link,
-        mut intent: Intent,
+        intent: Intent,
     ) -> Result<(), EngineError> {
         let query = PageQuery::WithPostgresId(link.key.to_string());
         let batch = self
@@ -150,12 +150,14 @@ impl Work<'_> {
             .await?;
         found.retain(|page| !linked.iter().any(|link| link.page.as_ref() == Some(&page.id)));
         if let Some(page) = found.into_iter().next().map(|page| entity.canonical(page)) {
+            let (mut intent, given_up) = self.sender(link, intent, &page).await?;
             let page = self.as_answered(page, &intent);
             let columns = match self.read_row(entity, &link.key).await? {
                 RowSeen::Seen(row) => row.columns,
                 _ => std::collections::BTreeMap::new(),
             };
-            self.settle_created(entity, link.clone(), &mut intent, &page, &columns, true)
+            let given_up = given_up.map(Record::Intent).into_iter().collect();
+            self.settle_created(entity, link.clone(), &mut intent, &page, &columns, true, given_up)
                 .await?;
             link.rev += 1;
             return Ok(());
@@ -177,6 +179,33 @@ impl Work<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// The request that a page came of: the pending one, or an earlier attempt whose request arrived after all. Then the
+    /// pending one is given up, and its page will be a second one.
+    async fn sender(
+        &self,
+        link: &Link,
+        pending: Intent,
+        page: &Page,
+    ) -> Result<(Intent, Option<Intent>), EngineError> {
+        if shows_all(&pending, page) {
+            return Ok((pending, None));
+        }
+        let now = self.engine.clock.now();
+        let earlier = self.engine.store.intents(&[link.id], now).await?.into_iter();
+        let earlier = earlier
+            .filter(|intent| {
+                intent.kind == IntentKind::CreatePage && intent.status == IntentStatus::Abandoned
+            })
+            .find(|intent| shows_all(intent, page));
+        Ok(match earlier {
+            Some(earlier) => {
+                let status = IntentStatus::Abandoned;
+                (earlier, Some(Intent { status, ..pending }))
+            }
+            None => (pending, None),
+        })
     }
 
     /// The page as the lost answer showed it: what a person wrote over since is no part of what both sides agreed on.

@@ -190,6 +190,19 @@ impl World {
                     .violations
                     .push("I11: an option was emptied that nobody had taken off a page".to_owned());
             }
+            if change.column == RELATION && !state.page_related.contains(&key) && state.restored_at.is_none()
+            {
+                let (before, after) = (held.map(text).unwrap_or_default(), text(&change.value));
+                let after: Vec<&str> = after.split(',').collect();
+                if before
+                    .split(',')
+                    .any(|target| !target.is_empty() && !after.contains(&target))
+                {
+                    state
+                        .violations
+                        .push(format!("I11: a reference of {key} was taken out by nobody"));
+                }
+            }
             if change.column == DONE && change.value == Value::Bool(false) && held == Some(&Value::Null) {
                 state
                     .violations
@@ -472,6 +485,18 @@ impl Session {
                 source: lost(),
             });
         }
+        if let Some(FaultKind::CommitsFail { by }) =
+            world.fault(|kind| matches!(kind, FaultKind::CommitsFail { .. }))
+        {
+            world.lock().commits_fail_until = world.now() + by;
+        }
+        if world.now() < world.lock().commits_fail_until {
+            return Err(StoreError::Failed {
+                doing: "commit",
+                retry: Retry::WithBackOff,
+                source: lost(),
+            });
+        }
         let unknown = world.fault(|kind| matches!(kind, FaultKind::CommitUnknown { .. }));
         if let (Some(step), Some(fault)) = (step, unknown) {
             world.struck(step, fault);
@@ -504,6 +529,16 @@ impl Session {
             .records
             .iter()
             .any(|record| matches!(record, Record::Pin(pin) if pin.name == DATABASE));
+        let linked: Vec<(String, String)> = commit
+            .records
+            .iter()
+            .filter_map(|record| match record {
+                Record::Link(link) if link.page.is_some() => {
+                    Some((link.entity.clone(), link.key.to_string()))
+                }
+                _ => None,
+            })
+            .collect();
         let unscoped = self.without_scope(write.as_ref(), before.as_ref());
         let outcome = self.store().commit(fence, self.watch(self.mutated(commit))).await;
         if lapsed.is_some() {
@@ -517,6 +552,10 @@ impl Session {
         }
         if outcome.is_ok() {
             let mut state = world.lock();
+            // Its page is known, whoever made it.
+            linked.iter().for_each(|record| {
+                state.creating.remove(record);
+            });
             if pins {
                 state.quarantined[profile(self.runner)] = false;
             }

@@ -9,6 +9,7 @@ mod coverage;
 mod crash;
 mod database;
 mod executor;
+mod focus;
 mod mutants;
 mod notion;
 mod oracle;

@@ -19,6 +19,11 @@ use super::world::{BOT, FIELDS, LateWrite, NEIGHBOUR, RELATION, World, profile, 
 /// How many pages one answer holds: few, so that listings have several parts.
 const IN_AN_ANSWER: usize = 3;
 
+/// How long a create without an answer is waited for.
+///
+/// Source: sync semantics, section 5.
+const CREATE_IS_AWAITED: Millis = 480_000;
+
 /// How many references a page shows: Notion's 25, scaled down.
 const SHOWN_REFERENCES: usize = 1;
 
@@ -176,6 +181,50 @@ impl Connection {
         let world = &self.world;
         self.watch(write);
         let step = self.step(page, write);
+        let label = write
+            .properties
+            .iter()
+            .find(|(id, _)| id.as_str() == "postgres_id");
+        let created = (page.is_none())
+            .then_some(label)
+            .flatten()
+            .map(|(_, label)| (entity.to_owned(), super::world::text(label)));
+        if let Some(created) = &created {
+            self.check_create(created);
+        }
+        let answer = self.sent(entity, page, write, step).await;
+        if let (Some(created), false) = (created, matches!(answer, Err(PagesError::Unknown { .. }))) {
+            world.lock().creating.remove(&created);
+        }
+        answer
+    }
+
+    /// 5.3: a create whose outcome is unknown is not sent again as long as it may still arrive, or be missing from the index.
+    fn check_create(&self, created: &(String, String)) {
+        let now = self.world.now();
+        let mut state = self.world.lock();
+        let earlier = state.creating.insert(created.clone(), now);
+        let waits = |earlier: &Millis| {
+            // A database that was put back knows nothing of it.
+            now - earlier < CREATE_IS_AWAITED && state.restored_at.is_none_or(|at| at < *earlier)
+        };
+        if earlier.as_ref().is_some_and(waits) {
+            let what = format!(
+                "5.3: a page of {} was created again while the first may come",
+                created.1
+            );
+            state.violations.push(what);
+        }
+    }
+
+    async fn sent(
+        &self,
+        entity: &str,
+        page: Option<&PageId>,
+        write: &PageWrite,
+        step: Step,
+    ) -> Result<Page, PagesError> {
+        let world = &self.world;
         self.travel(Some(step)).await;
         world.trace(
             || {

@@ -1,5 +1,6 @@
 //! What people and the application do, at its instant, to whatever is there then.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -9,6 +10,7 @@ use frames_sync::value::{Number, PageId, PropertyId, RecordKey, Value};
 
 use super::Schedule;
 use super::database::{columns, trigger};
+use super::focus::Focus;
 use super::profile;
 use super::schema::{DONE, Drift, KIND};
 use super::tape::Op;
@@ -45,7 +47,7 @@ impl Schedule {
             // Its connections broke: whatever was under way ends.
             (0..super::RUNNERS).for_each(|runner| self.bury(runner));
         }
-        if done && matches!(op, Op::FieldAdded | Op::Reconfigure { .. }) {
+        if done && matches!(op, Op::FieldAdded | Op::Reconfigure { .. } | Op::Rescope) {
             self.reload();
         }
         let code = 6 + 16 * u64::from(done);
@@ -61,9 +63,12 @@ impl Schedule {
         let state = self.world.lock();
         setting.conflict = state.policy.unwrap_or(setting.conflict);
         setting.late_field &= !state.field_added;
-        let from = 1000 + state.serial;
+        let (from, rescoped) = (1000 + state.serial, state.rescoped);
         drop(state);
         self.entities = profile::entities_from(&setting, self.world.mutant, from);
+        if let (1.., Some(teams)) = (rescoped, Arc::get_mut(&mut self.entities[0])) {
+            teams.scope = format!("{}, in words {rescoped}", teams.scope);
+        }
         if let (true, Some(teams)) = (setting.typed, Arc::get_mut(&mut self.entities[0])) {
             let ids = profile::Seeded(AtomicU64::new(from));
             let ambience = (Arc::clone(&self.clock) as _, Arc::new(ids) as _);
@@ -119,7 +124,12 @@ impl Schedule {
         }
         let mut end = "";
         if self.world.tape.setting.table_acts && side == "n" && field != "tag" && field != "hint" {
-            end = match self.world.chance(serial, 6) {
+            let few = if self.world.tape.setting.focus == Focus::Rewrites {
+                3
+            } else {
+                6
+            };
+            end = match self.world.chance(serial, few) {
                 0 => "~",
                 1 => "#",
                 _ => "",
@@ -466,6 +476,11 @@ impl Schedule {
             Op::Restore { told } => self.restore(told),
             Op::RowRelateBoth { record } => self.refer(&self.key(record), &[0, 1]),
             Op::ClockStep { notion, by } => self.step(notion, by),
+            Op::PageRelateBoth { record } => self.relate(record, &[0, 1]),
+            Op::Rescope => {
+                self.world.lock().rescoped += 1;
+                true
+            }
             Op::PageMake => self.make_page(),
             Op::PageDuplicate { record } => self.duplicate(record),
             Op::PageLabel { record, clear } => {
@@ -491,7 +506,7 @@ impl Schedule {
                 done
             }
             Op::RowRelate { record, target } => self.refer(&self.key(record), &[target]),
-            Op::PageRelate { record, target } => self.relate(record, target),
+            Op::PageRelate { record, target } => self.relate(record, &[target]),
             Op::TargetTrash { target } => self.trash_target(target),
             Op::Choose { record, postgres } => self.choose(record, postgres),
         }
@@ -736,6 +751,7 @@ impl Schedule {
             self.set_column(&key, "org", Value::text(org));
             // Whoever has the row now may see all that it holds.
             let mut state = self.world.lock();
+            state.left.insert(key.to_string());
             let row = self.world.postgres.row(TEAMS, &key).unwrap_or_default();
             for value in FIELDS.iter().chain(&["id"]).filter_map(|name| row.get(*name)) {
                 state.entitle(org, value);
@@ -795,10 +811,11 @@ impl Schedule {
         link.page
     }
 
-    fn relate(&self, record: u8, target: u8) -> bool {
+    fn relate(&self, record: u8, targets: &[u8]) -> bool {
         let key = self.key(record);
-        let target = self.project_page(target);
-        let (Some(id), Some(target)) = (self.page(&key), target) else {
+        let targets: Option<BTreeSet<PageId>> =
+            targets.iter().map(|target| self.project_page(*target)).collect();
+        let (Some(id), Some(targets)) = (self.page(&key), targets) else {
             return false;
         };
         let mut state = self.world.lock();
@@ -813,7 +830,7 @@ impl Schedule {
             self.world.person_changes(&mut state, &id, |version| {
                 version.page.properties.insert(
                     PropertyId::from(RELATION),
-                    PropertyRead::Whole(Value::Pages([target].into())),
+                    PropertyRead::Whole(Value::Pages(targets)),
                 );
             });
         }

@@ -119,7 +119,7 @@ impl Step {
             FaultKind::WriteLate { .. } => "given up on, applied later",
             FaultKind::Busy => "409",
             FaultKind::Unavailable => "unavailable",
-            FaultKind::CommitFails => "COMMIT failed",
+            FaultKind::CommitFails | FaultKind::CommitsFail { .. } => "COMMIT failed",
             FaultKind::CommitUnknown { applied: true } => "COMMIT unknown, applied",
             FaultKind::CommitUnknown { applied: false } => "COMMIT unknown, not applied",
             _ => return None,

@@ -9,6 +9,8 @@ use frames_sync::mapping::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::focus::{Focus, focused};
+
 /// Milliseconds since the schedule began, on the database's clock.
 pub(crate) type Millis = i64;
 
@@ -38,7 +40,7 @@ impl Stream {
         if end == 0 { 0 } else { self.next() % end }
     }
 
-    fn between(&mut self, from: i64, to: i64) -> i64 {
+    pub(super) fn between(&mut self, from: i64, to: i64) -> i64 {
         from + i64::try_from(self.below(u64::try_from(to - from).unwrap_or(1))).unwrap_or(0)
     }
 
@@ -50,7 +52,7 @@ impl Stream {
         from[usize::try_from(self.below(from.len() as u64)).unwrap_or(0)]
     }
 
-    fn small(&mut self, end: u8) -> u8 {
+    pub(super) fn small(&mut self, end: u8) -> u8 {
         u8::try_from(self.below(u64::from(end))).unwrap_or(0)
     }
 }
@@ -112,34 +114,6 @@ pub(crate) struct Setting {
     /// Who wins where a page names a row that no page belongs to.
     #[serde(default)]
     pub(crate) initial: Option<Initial>,
-}
-
-/// What a schedule is mostly about: rules that guard against rare meetings need schedules in which these are not rare.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Focus {
-    /// Whatever comes.
-    #[default]
-    Anything,
-    /// Direct reads that show the past, while both sides edit one field several times in a minute.
-    Stale,
-    /// Requests that arrive late, or without an answer, while both sides edit one field.
-    Late,
-    /// Edits in the newest minute that a listing showed, without faults.
-    Minute,
-    /// Listings that end early and pages that cannot be read for a moment, a day apart.
-    Absence,
-    /// A process that sleeps past its lease, beside one that takes over.
-    Takeover,
-    /// Rows that go, a few in each cycle, under the default cap.
-    Removals,
-    /// Pages that are duplicated, trashed and brought back; targets in the trash.
-    Twins,
-    /// Two tenants on one table, and rows that go from one to the other.
-    Neighbours,
-    /// The database, put back to an earlier instant.
-    Restore,
-    /// Options and properties that people rename, remove and change.
-    Drift,
 }
 
 /// What a person or the application does.
@@ -261,6 +235,12 @@ pub(crate) enum Op {
     RowRelateBoth {
         record: u8,
     },
+    /// A person sets the relation to two targets.
+    PageRelateBoth {
+        record: u8,
+    },
+    /// The mapping is changed: it chooses the same rows in other words.
+    Rescope,
     /// The application sets a column of the other tenant's row.
     NeighbourRowSet {
         record: u8,
@@ -356,6 +336,8 @@ pub(crate) enum FaultKind {
     StoreFails,
     /// A commit fails, certainly.
     CommitFails,
+    /// No commit comes through for that long.
+    CommitsFail { by: Millis },
     /// The connection is lost while committing: applied or not.
     CommitUnknown { applied: bool },
     /// The process is killed at that effect from the instant on; before or after it took effect.
@@ -401,19 +383,7 @@ impl Tape {
     /// The schedule of a seed.
     pub(crate) fn of(seed: u64) -> Self {
         let mut choice = Stream::new(seed, 6);
-        let focus = match choice.below(100) {
-            0..10 => Focus::Stale,
-            10..18 => Focus::Late,
-            18..24 => Focus::Minute,
-            24..29 => Focus::Absence,
-            29..35 => Focus::Takeover,
-            35..40 => Focus::Removals,
-            40..46 => Focus::Twins,
-            46..52 => Focus::Neighbours,
-            52..57 => Focus::Restore,
-            57..63 => Focus::Drift,
-            _ => Focus::Anything,
-        };
+        let focus = Focus::draw(&mut choice);
         let setting = Setting::of(&mut Stream::new(seed, 1)).focused(focus, &mut choice);
         let mut size = Stream::new(seed, 2);
         let count = match (focus, size.below(10)) {
@@ -422,14 +392,7 @@ impl Tape {
             (Focus::Anything, _) => size.between(3, 15),
             _ => size.between(6, 25),
         };
-        let pace = match focus {
-            Focus::Stale => size.pick(&[4_000, 8_000, 15_000]),
-            Focus::Late | Focus::Minute => size.pick(&[8_000, 20_000, 40_000]),
-            Focus::Takeover | Focus::Removals => 30_000,
-            // Longer than a new page may be missing from the index.
-            Focus::Absence => 60_000,
-            _ => size.pick(&[2_000, 10_000, 30_000, 90_000]),
-        };
+        let pace = focus.pace(&mut size);
         let start = 60_000;
         let end = start + count * pace + 120_000;
         let calm = size.chance(20) || focus == Focus::Minute;
@@ -562,157 +525,6 @@ impl Setting {
             stamped: draw.chance(30),
         }
     }
-
-    /// What the focus takes for granted.
-    fn focused(mut self, focus: Focus, draw: &mut Stream) -> Self {
-        self.focus = focus;
-        match focus {
-            Focus::Anything => return self,
-            Focus::Stale | Focus::Late => {
-                self.records = 1;
-                self.fields = 1;
-                self.index_lag = draw.pick(&[20, 120]);
-                self.latency = 300;
-                self.quiet_page = false;
-                self.relations = false;
-            }
-            Focus::Minute => {
-                self.incremental = true;
-                self.records = 3;
-                self.quiet_page = false;
-            }
-            Focus::Absence => {
-                self.records = 4;
-                self.incremental = false;
-                self.on_inaccessible = draw.pick(&[OnInaccessible::Recreate, OnInaccessible::TreatAsDeleted]);
-            }
-            Focus::Takeover => self.quiet_page = false,
-            Focus::Removals => {
-                self.strict_cap = true;
-                self.records = 8;
-                self.on_row_delete = OnRowDelete::TrashPage;
-            }
-            Focus::Twins => {
-                self.relations = true;
-                self.records = 2;
-            }
-            Focus::Neighbours => {
-                self.neighbour = true;
-                self.records = 2;
-            }
-            Focus::Restore => {
-                self.records = 2;
-                self.initial = draw.pick(&[
-                    None,
-                    Some(Initial::Postgres),
-                    Some(Initial::Notion),
-                    Some(Initial::Manual),
-                ]);
-            }
-            Focus::Drift => {
-                self.typed = true;
-                self.records = 2;
-            }
-        }
-        self.late_field = false;
-        self.table_acts &= focus == Focus::Twins;
-        self.reverts = false;
-        self
-    }
-}
-
-/// What people mostly do in a focused schedule; the rest is drawn as in any other.
-fn focused(setting: &Setting, draw: &mut Stream) -> Option<Op> {
-    let record = draw.small(setting.records);
-    let flag = draw.chance(50);
-    let roll = draw.below(100);
-    match setting.focus {
-        Focus::Stale | Focus::Late if roll < 90 => Some(if flag {
-            Op::RowSet { record, field: 0 }
-        } else {
-            Op::PageSet { record, field: 0 }
-        }),
-        Focus::Minute if roll < 80 => Some(Op::PageSet {
-            record,
-            field: draw.small(setting.fields),
-        }),
-        Focus::Absence if roll < 70 => Some(if flag {
-            Op::RowSet { record, field: 0 }
-        } else {
-            Op::PageSet { record, field: 0 }
-        }),
-        Focus::Removals if roll < 80 => Some(Op::RowDelete { record }),
-        Focus::Twins if roll < 70 => Some(match draw.below(8) {
-            0 => Op::PageDuplicate { record },
-            1 => Op::TargetTrash {
-                target: draw.small(2),
-            },
-            2 => Op::PageRelate {
-                record,
-                target: draw.small(2),
-            },
-            3 => Op::RowRelate {
-                record,
-                target: draw.small(2),
-            },
-            4 => Op::PageTrash { record },
-            5 => Op::PageRestore { record },
-            6 => Op::RowDelete { record },
-            _ => Op::RowInsert { record },
-        }),
-        Focus::Neighbours if roll < 70 => Some(match draw.below(6) {
-            0 => Op::RowLeave { record },
-            1 => Op::RowReturn { record },
-            2 => Op::NeighbourRowSet {
-                record: draw.small(4),
-                field: draw.small(2),
-            },
-            3 => Op::NeighbourPageSet {
-                record: draw.small(4),
-                field: draw.small(2),
-            },
-            4 => Op::PageSet {
-                record,
-                field: draw.small(2),
-            },
-            _ => Op::RowSet {
-                record,
-                field: draw.small(2),
-            },
-        }),
-        Focus::Drift if roll < 80 => Some(match draw.below(20) {
-            0..5 => Op::RowKind {
-                record,
-                option: draw.small(4),
-            },
-            5..10 => Op::PageKind {
-                record,
-                option: draw.small(4),
-            },
-            10..12 => Op::RowDone {
-                record,
-                state: draw.small(3),
-            },
-            12..14 => Op::PageDone { record },
-            14 => Op::OptionRename {
-                option: draw.small(3),
-            },
-            15 if flag => Op::OptionRemove {
-                option: draw.small(3),
-            },
-            16 => Op::OptionAdd,
-            17 => Op::PropertyRename,
-            18 if flag => Op::PropertyDelete,
-            19 if flag => Op::PropertyRetype,
-            _ => Op::PageKind {
-                record,
-                option: draw.small(4),
-            },
-        }),
-        Focus::Restore if roll < 15 => Some(Op::Backup),
-        Focus::Restore if roll < 25 => Some(Op::Restore { told: flag }),
-        _ => None,
-    }
 }
 
 /// What happens rarely to a table, a page or a mapping.
@@ -833,28 +645,16 @@ fn clock_step(draw: &mut Stream, start: Millis, end: Millis) -> Option<(Millis, 
 
 fn trouble(focus: Focus, draw: &mut Stream, count: i64, end: Millis) -> Vec<Fault> {
     let enabled: Vec<bool> = (0..19).map(|_| draw.chance(40)).collect();
-    let some = match focus {
-        Focus::Anything
-        | Focus::Removals
-        | Focus::Twins
-        | Focus::Neighbours
-        | Focus::Restore
-        | Focus::Drift => draw.between(1, 3 + count / 3),
-        Focus::Takeover => draw.between(2, 6),
-        Focus::Stale | Focus::Late | Focus::Minute | Focus::Absence => draw.between(count / 2, count * 2),
-    };
+    let some = focus.faults(draw, count);
     let mut faults: Vec<Fault> = (0..some)
         .filter_map(|_| {
             let at = draw.between(1_000, end);
             let any = usize::try_from(draw.below(19)).unwrap_or(0);
             let roll = draw.below(100);
-            let which = match focus {
-                Focus::Stale if roll < 80 => 5,
-                Focus::Late if roll < 80 => draw.pick(&[2, 3, 4, 4, 12]),
-                Focus::Absence if roll < 90 => draw.pick(&[7, 14]),
-                Focus::Takeover if roll < 80 => 13,
-                _ if enabled[any] => any,
-                _ => return None,
+            let which = match focus.fault(draw, roll) {
+                Some(which) => which,
+                None if enabled[any] => any,
+                None => return None,
             };
             let (short, long) = (draw.between(1_000, 60_000), draw.between(1_000, 300_000));
             let (skip, flag) = (draw.small(12), draw.chance(50));
@@ -863,6 +663,10 @@ fn trouble(focus: Focus, draw: &mut Stream, count: i64, end: Millis) -> Vec<Faul
                 1 => FaultKind::Busy,
                 2 => FaultKind::WriteLost,
                 3 => FaultKind::AnswerLost,
+                // Longer than any create is waited for.
+                4 if focus == Focus::Strays => FaultKind::WriteLate {
+                    by: 600_000 + 3 * long,
+                },
                 4 => FaultKind::WriteLate { by: long },
                 5 => FaultKind::ReadStale { by: short },
                 6 => FaultKind::ReadPartial,
@@ -871,12 +675,18 @@ fn trouble(focus: Focus, draw: &mut Stream, count: i64, end: Millis) -> Vec<Faul
                 9 => FaultKind::RowsFail,
                 10 => FaultKind::CommitFails,
                 11 => FaultKind::CommitUnknown { applied: flag },
+                // Anywhere in a cycle that has much to do.
+                12 if focus == Focus::Blows => FaultKind::Kill {
+                    skip: 5 * skip + draw.small(5),
+                    after: flag,
+                },
                 12 => FaultKind::Kill { skip, after: flag },
                 14 => FaultKind::ReadDenied,
                 15 => FaultKind::AccessLost { by: long },
                 16 => FaultKind::ScanCut,
                 17 => FaultKind::RowsHidden { by: long },
                 18 => FaultKind::StoreFails,
+                19 => FaultKind::CommitsFail { by: short },
                 _ if focus == Focus::Takeover => FaultKind::Pause {
                     by: 180_000 + long / 3,
                 },
@@ -891,12 +701,7 @@ fn trouble(focus: Focus, draw: &mut Stream, count: i64, end: Millis) -> Vec<Faul
 
 fn cycles(setting: &Setting, draw: &mut Stream, end: Millis) -> Vec<Cycle> {
     let focus = setting.focus;
-    let gap = match focus {
-        Focus::Stale => draw.pick(&[5_000, 10_000]),
-        Focus::Absence => 600_000,
-        Focus::Late | Focus::Takeover | Focus::Minute => draw.pick(&[10_000, 30_000]),
-        _ => draw.pick(&[10_000, 30_000, 60_000, 180_000]),
-    };
+    let gap = focus.gap(draw);
     let two = draw.chance(30) || focus == Focus::Takeover;
     let neighbour = setting.neighbour;
     let mut at = 1_000;

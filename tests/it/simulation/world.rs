@@ -260,6 +260,14 @@ pub(crate) struct State {
     /// The mapping as it is now, where it was changed.
     pub(crate) policy: Option<ConflictPolicy>,
     pub(crate) field_added: bool,
+    /// Rows that were out of our scope for a time: what was typed on their pages meanwhile is in the log.
+    pub(crate) left: BTreeSet<String>,
+    /// How often it was made to choose the same rows in other words.
+    pub(crate) rescoped: u64,
+    /// Creates whose outcome nobody knows yet, by entity and label: when each was sent.
+    pub(crate) creating: BTreeMap<(String, String), Millis>,
+    /// Until when no commit comes through.
+    pub(crate) commits_fail_until: Millis,
     /// Until when nothing in Notion can be seen, and rows are hidden.
     pub(crate) lost_until: Millis,
     pub(crate) hidden_until: Millis,
@@ -775,7 +783,14 @@ impl World {
                 state.met("race window");
             }
         }
-        if removes && is_team {
+        // A second page of our own counts against another cap.
+        if removes
+            && is_team
+            && self
+                .postgres
+                .find_link(&|link| link.page.as_ref() == Some(id))
+                .is_some()
+        {
             state.removals[0] += 1;
         }
         let row = self.postgres.row(TEAMS, &RecordKey::single(key.as_str()));
