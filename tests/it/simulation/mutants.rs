@@ -32,15 +32,15 @@ macro_rules! mutants {
 }
 
 mutants! {
-    NoCompare(253) = "row lock and compare: a row is written without looking at what it holds",
+    NoCompare(357) = "row lock and compare: a row is written without looking at what it holds",
     NoOlderThanMark(35) = "R2, older: a read from before our own write counts (the known past, which stands behind it, is taken out too)",
-    NoPastValues(52) = "R2, same minute: a value known to be of the past counts",
+    NoPastValues(1455) = "R2, same minute: a value known to be of the past counts",
     NoDirectRead(19) = "R1: the listing's page is taken for the truth",
-    NoOwnLateWrite(89) = "R3: our own late write counts as a person's edit",
+    NoOwnLateWrite(136) = "R3: our own late write counts as a person's edit",
     NoSettling(21) = "R3 and R4: intents are written and never looked at",
     NoJournal(21) = "no intent is written before a request",
     NoForcePush(42) = "force_push is forgotten",
-    OneBaseline(464) = "one baseline serves both sides",
+    OneBaseline(397) = "one baseline serves both sides",
     BaselineBeforeAnswer(174) = "the baseline moves before the answer is there",
     CreateRepeated(27) = "a create without an answer is sent again at once",
     NoCreateWindow(27) = "W_create is zero",
@@ -55,7 +55,7 @@ mutants! {
     NoQuarantine(29) = "a restored database is taken for the one that the state was made in",
     NoFence(191) = "the lease is not looked at in a commit",
     CapForgetsToday(132) = "deletions are counted in each run alone",
-    OldestIsOwner(2) = "the oldest of two pages owns the record",
+    OldestIsOwner(54) = "the oldest of two pages owns the record",
     TargetsAlwaysThere(67) = "a relation's target that went to the trash counts as removed by a person",
     NullIsFalse(61) = "an empty number is written as zero",
     StatusAlways(1) = "last_synced is written in every cycle",

@@ -199,16 +199,14 @@ impl Connection {
         answer
     }
 
-    /// 5.3: a create whose outcome is unknown is not sent again as long as it may still arrive, or be missing from the index.
+    /// 5.3: a create whose outcome is unknown is not sent again as long as it may still arrive, or be missing from the index;
+    /// how long that is, the database's clock says.
     fn check_create(&self, created: &(String, String)) {
-        let now = self.world.now();
+        let [stepped, _] = self.world.timeline.stepped();
+        let now = self.world.now() + stepped;
         let mut state = self.world.lock();
         let earlier = state.creating.insert(created.clone(), now);
-        let waits = |earlier: &Millis| {
-            // A database that was put back knows nothing of it.
-            now - earlier < CREATE_IS_AWAITED && state.restored_at.is_none_or(|at| at < *earlier)
-        };
-        if earlier.as_ref().is_some_and(waits) {
+        if earlier.is_some_and(|earlier| now - earlier < CREATE_IS_AWAITED) {
             let what = format!(
                 "5.3: a page of {} was created again while the first may come",
                 created.1

@@ -605,6 +605,8 @@ impl Schedule {
             state.deleted_at.remove(&key.to_string());
         }
         state.related.clear();
+        // It knows nothing of what was sent.
+        state.creating.clear();
         let pages: Vec<PageId> = state.pages.keys().cloned().collect();
         state.ambiguous.extend(pages);
         true

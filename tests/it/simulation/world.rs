@@ -264,7 +264,7 @@ pub(crate) struct State {
     pub(crate) left: BTreeSet<String>,
     /// How often it was made to choose the same rows in other words.
     pub(crate) rescoped: u64,
-    /// Creates whose outcome nobody knows yet, by entity and label: when each was sent.
+    /// Creates whose outcome nobody knows yet, by entity and label: when each was sent, on the database's clock.
     pub(crate) creating: BTreeMap<(String, String), Millis>,
     /// Until when no commit comes through.
     pub(crate) commits_fail_until: Millis,
