@@ -5,6 +5,8 @@
 //! our own value would look like a person's edit. (R1, one read for all fields, is how the engine observes;
 //! R4, settling a pending request, is [`settles`].)
 
+use time::OffsetDateTime;
+
 use super::{Bases, FieldFacts, Observation, Sent, Value};
 
 /// A field after acceptance: what counts as its baselines, and which side changed since.
@@ -117,13 +119,27 @@ fn may_be_behind(field: &FieldFacts, observation: &Observation) -> bool {
         .changed_at
         .notion
         .or_else(|| doubted.map(|past| past.until).max());
-    known == Some(facts.edited_at) && since.is_none_or(|at| observation.now - at < observation.read_lag)
+    // Minutes from before a step of a clock are no minutes of the one after it.
+    let is_newest = known == Some(facts.edited_at)
+        || stepped_until(field).is_some_and(|until| lags(until, field, observation));
+    is_newest && since.is_none_or(|at| lags(at, field, observation))
+}
+
+/// The instant up to which a time may be from before a clock was put on or back.
+fn stepped_until(field: &FieldFacts) -> Option<OffsetDateTime> {
+    field.clocks.and_then(|clocks| clocks.stepped_until)
+}
+
+/// Whether an answer may still be behind that instant. One from before a step of a clock may be as late as the step.
+fn lags(since: OffsetDateTime, field: &FieldFacts, observation: &Observation) -> bool {
+    let since = stepped_until(field).map_or(since, |until| since.max(until));
+    observation.now - since < observation.read_lag
 }
 
 /// R2: in the minute of the last write, and for as long as an answer may be behind, so is every value that the page is
 /// known to have held before: also the agreed one, where the page was seen in conflict with it since.
 fn may_be_stale(page: &Value, page_changed: bool, field: &FieldFacts, observation: &Observation) -> bool {
-    let lags = |since: time::OffsetDateTime| observation.now - since < observation.read_lag;
+    let lags = |since| lags(since, field, observation);
     if !page_changed {
         let seen_at = field.state.changed_at.notion;
         let moved_on = field.page_in_conflict.as_ref().is_some_and(|seen| seen != page);
