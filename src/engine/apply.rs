@@ -96,18 +96,19 @@ impl Work<'_> {
                     let is_open = self.failures.load(Ordering::Relaxed) >= BREAKER;
                     match waits.next().filter(|_| !is_open) {
                         Some(wait) => self.engine.clock.sleep(wait).await,
-                        None => return self.gave_up(&candidate, error),
+                        None => return self.gave_up(&candidate, error).await,
                     }
                 }
                 Err(error) => return Err(error),
             }
             candidate.read = None;
         }
+        self.keep_in_sight(&candidate).await;
         Ok(Outcome::Deferred)
     }
 
     /// A record that Postgres could not serve now: it alone waits, until that happens to several in a row.
-    fn gave_up(&self, candidate: &Candidate, error: EngineError) -> Result<Outcome, EngineError> {
+    async fn gave_up(&self, candidate: &Candidate, error: EngineError) -> Result<Outcome, EngineError> {
         if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= BREAKER {
             return Err(error);
         }
@@ -119,7 +120,16 @@ impl Work<'_> {
             ErrorCode::PostgresFailed,
             super::run::with_causes(&error),
         );
+        self.keep_in_sight(candidate).await;
         Ok(Outcome::Deferred)
+    }
+
+    /// A link remembers that its record is to be looked at again. A record without one is brought back only by what
+    /// named it, so the run counts its entity as not done with.
+    async fn keep_in_sight(&self, candidate: &Candidate) {
+        if !matches!(self.link_of(candidate).await, Ok(Some(_))) {
+            super::run::locked(&self.unserved).insert(candidate.entity.name.clone());
+        }
     }
 
     async fn attempt(&self, candidate: &mut Candidate) -> Result<Step, EngineError> {

@@ -55,6 +55,8 @@ pub(super) struct Work<'a> {
     waiting: Mutex<BTreeSet<(String, RecordKey)>>,
     /// The notes of the change log, by entity and key, as they stood when the run began.
     notes: Mutex<BTreeMap<String, BTreeMap<RecordKey, Vec<Change>>>>,
+    /// Entities of which a record without a link could not be served: their marks and notes stay as they were.
+    pub(super) unserved: Mutex<BTreeSet<String>>,
     /// Links whose rows have another key than is stored, while planning.
     renamed: Mutex<BTreeMap<Uuid, Link>>,
     /// Records in a row that Postgres could not serve.
@@ -63,7 +65,7 @@ pub(super) struct Work<'a> {
     pub(super) strays: AtomicUsize,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere leaves plain values behind.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -95,6 +97,7 @@ impl<'a> Work<'a> {
             lease_until: Mutex::new(engine.clock.now()),
             waiting: Mutex::default(),
             notes: Mutex::default(),
+            unserved: Mutex::default(),
             renamed: Mutex::default(),
             failures: AtomicU32::new(0),
             strays: AtomicUsize::new(0),
@@ -526,6 +529,9 @@ impl Work<'_> {
     /// The marks after a run, where the run saw and was allowed to do everything they stand for.
     fn marked(&self, captured: Captured) -> Vec<Record> {
         let request = self.request;
+        if locked(&self.unserved).contains(&captured.entity.name) {
+            return Vec::new();
+        }
         if request.is_narrow() && request.writes_notion() && !captured.notes.is_empty() {
             return vec![Record::Acknowledged(captured.entity.name.clone(), captured.notes)];
         }
