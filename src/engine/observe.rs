@@ -1,6 +1,6 @@
 //! Puts what was read of one record together as an observation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -556,15 +556,29 @@ impl Engine {
             was_listed: false,
         };
         if entity.fields.iter().any(|field| field.reference.is_some()) {
-            seen.references = self.record_references(entity, &seen).await?;
+            let mut live = BTreeSet::new();
+            seen.references = self.record_references(entity, &seen, &mut live).await?;
+            let page = seen.page.page().map(|page| page.id.clone());
+            if let Some(page) = page.filter(|_| !live.is_empty()) {
+                // The page was read before its targets: one that came back from the trash in between looks taken out.
+                seen.page = self.read_page(entity, &page, Priority::Pull).await?;
+                seen.references = self.record_references(entity, &seen, &mut live).await?;
+            }
         }
         Ok(seen)
     }
 
-    async fn record_references(&self, entity: &Entity, seen: &Seen) -> Result<References, EngineError> {
+    /// What the relations say. `live` are targets that the page lacks and that were found to be there, which is not asked
+    /// again.
+    async fn record_references(
+        &self,
+        entity: &Entity,
+        seen: &Seen,
+        live: &mut BTreeSet<PageId>,
+    ) -> Result<References, EngineError> {
         let rows: Vec<&BTreeMap<String, Value>> = seen.columns().into_iter().collect();
         let mut pages: Vec<&Value> = Vec::new();
-        let mut away = std::collections::BTreeSet::new();
+        let mut away = BTreeSet::new();
         for field in entity.fields.iter().filter(|field| field.reference.is_some()) {
             let read = seen
                 .page
@@ -586,11 +600,13 @@ impl Engine {
                 // A target in the trash vanishes from relation values: only a look at it tells a removal.
                 for target in before.difference(ids) {
                     let name = &reference.target;
-                    if self.entity(name).is_none() {
+                    if self.entity(name).is_none() || live.contains(target) {
                         continue;
                     }
                     match self.pages.read(name, target, Priority::Pull).await {
-                        Ok(page) if !page.in_trash && page.parent == PageParent::Entity => {}
+                        Ok(page) if !page.in_trash && page.parent == PageParent::Entity => {
+                            live.insert(target.clone());
+                        }
                         Ok(_) | Err(PagesError::Inaccessible) => {
                             away.insert(target.clone());
                         }
