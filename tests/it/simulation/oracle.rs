@@ -511,7 +511,7 @@ impl Schedule {
         state.violations.extend(missed);
     }
 
-    /// I4: no page of ours without a link; a person's page has a row where the profile makes rows.
+    /// I4: no page of ours without a link or, once its row is gone, a mark; a person's page has a row where the profile makes rows.
     fn check_pages(&self, state: &State, accounts: &Accounts, found: &mut Vec<String>) {
         let linked: BTreeSet<&PageId> = accounts
             .links
@@ -530,6 +530,11 @@ impl Schedule {
             let status = property(&now.page, "sync_status");
             if state.restored_at.is_some() && ["error", "duplicate"].contains(&status.as_str()) {
                 // Made after the instant that the state was put back to: it is shown, and a person decides.
+                continue;
+            }
+            let key = RecordKey::single(property(&now.page, "postgres_id"));
+            if status == "error" && self.world.postgres.row(TEAMS, &key).is_none() {
+                // Its creation arrived after its row went: each run tells `unknown_id`, and a person decides.
                 continue;
             }
             if now.page.created_by.as_str() == BOT {
