@@ -231,10 +231,15 @@ impl Work<'_> {
                 .map(|bases| bases.page.clone())
                 .or_else(|| sent.replaces.clone());
             if let Some(row) = &sent.from_row {
+                // A target in the trash vanishes from the answer, and comes back with it: the page has it all the same.
+                let page = match (&read, &sent.sent) {
+                    (Value::Pages(shown), Value::Pages(sent)) => Value::Pages(shown | sent),
+                    _ => read,
+                };
                 state.put_back = None;
                 state.bases = Some(Bases {
                     row: row.clone(),
-                    page: read,
+                    page,
                 });
             }
             if !state.force_push {
