@@ -42,6 +42,7 @@ impl Memory {
         let last = runs.first();
         let working = self.store.lease().await.map_err(failed)?;
         let mut entities = Vec::new();
+        let mut troubled = Vec::new();
         for mapping in &self.mappings {
             let entity = &mapping.entity;
             let totals = self.store.totals(entity).await.map_err(failed)?;
@@ -54,6 +55,10 @@ impl Memory {
             // A run that finds nothing to do leaves no record, but it has looked.
             let seen = marks.rows_captured_at.into_iter().chain(marks.pages_queried_at);
             let last_run = seen.chain(last.map(|run| run.started_at)).max();
+            // Dashboards and metrics ask often, and most entities have none.
+            if totals.troubled > 0 {
+                troubled.extend(self.troubled(entity).await?);
+            }
             let unsettled = self.store.links_with_intents(entity).await.map_err(failed)?.len();
             entities.push(EntityStatus {
                 entity: entity.clone(),
@@ -77,7 +82,7 @@ impl Memory {
             version: VERSION,
             profile: self.profile.name.clone(),
             entities,
-            troubled: self.troubled(MOST_TROUBLED).await?,
+            troubled,
             last_run: last.map(summary),
             working: working.map(|(holder, until)| LeaseReport {
                 holder,
@@ -167,31 +172,30 @@ impl Memory {
         }
     }
 
-    async fn troubled(&self, limit: usize) -> Result<Vec<Troubled>, Failure> {
-        let mut troubled = Vec::new();
-        for mapping in &self.mappings {
-            let links = self.store.links_troubled(&mapping.entity, limit).await;
-            for link in links.map_err(|error| remembered::store(&error))? {
-                for trouble in &link.troubles {
-                    troubled.push(Troubled {
-                        entity: link.entity.clone(),
-                        error: RecordError {
-                            key: Some(link.key.to_string()),
-                            page_id: link.page.as_ref().map(ToString::to_string),
-                            property: trouble
-                                .property
-                                .as_ref()
-                                .map(|id| self.property_name(&link.entity, id)),
-                            code: trouble.code,
-                            message: trouble.message.clone(),
-                        },
-                        attempts: trouble.attempts,
-                        retry_at: trouble.retry_at.map(session::iso),
-                    });
-                }
-            }
-        }
-        Ok(troubled)
+    /// Records of an entity with an error, by key.
+    async fn troubled(&self, entity: &str) -> Result<Vec<Troubled>, Failure> {
+        let links = self.store.links_troubled(entity, MOST_TROUBLED).await;
+        let links = links.map_err(|error| remembered::store(&error))?;
+        let troubles = links
+            .iter()
+            .flat_map(|link| link.troubles.iter().map(move |trouble| (link, trouble)));
+        Ok(troubles
+            .map(|(link, trouble)| Troubled {
+                entity: link.entity.clone(),
+                error: RecordError {
+                    key: Some(link.key.to_string()),
+                    page_id: link.page.as_ref().map(ToString::to_string),
+                    property: trouble
+                        .property
+                        .as_ref()
+                        .map(|id| self.property_name(&link.entity, id)),
+                    code: trouble.code,
+                    message: trouble.message.clone(),
+                },
+                attempts: trouble.attempts,
+                retry_at: trouble.retry_at.map(session::iso),
+            })
+            .collect())
     }
 
     /// Entries of the audit log, and the run that the filter names.

@@ -13,8 +13,8 @@ use crate::diagnostic::inline;
 use crate::notion::setup::Surveyed;
 use crate::plan::schema_change::SchemaChange;
 use crate::report::{
-    ConflictsReport, OperationReport, Outcome, PlanReport, ProfileReport, RunReport, SchemaChangeReport,
-    SchemaDifference, StatusReport, Troubled,
+    ConflictsReport, OperationReport, Outcome, PlanReport, ProfileReport, RecordError, RunReport,
+    SchemaChangeReport, SchemaDifference, StatusReport, Troubled,
 };
 
 pub(crate) use explain::explain;
@@ -152,25 +152,11 @@ fn troubles(report: &StatusReport) -> String {
     }
     let mut out = String::new();
     for (record, others) in alike {
-        let error = &record.error;
         let others = match others {
             0 => String::new(),
             others => format!(" and {others} more"),
         };
-        let property = error
-            .property
-            .as_deref()
-            .map(|name| format!(" `{}`", inline(name)));
-        let _ = writeln!(
-            out,
-            "  {} {}{others}{}: {} [{}]",
-            record.entity,
-            inline(error.key.as_deref().unwrap_or("?")),
-            property.unwrap_or_default(),
-            error.message,
-            error.code.code()
-        );
-        let _ = writeln!(out, "    next: {}", error.code.next_step());
+        out.push_str(&record_error(&record.entity, &record.error, &others));
     }
     for entity in &report.entities {
         let told = report
@@ -184,6 +170,22 @@ fn troubles(report: &StatusReport) -> String {
         }
     }
     out
+}
+
+/// An error in a line, and what helps in another. `others` goes after the record's name.
+fn record_error(entity: &str, error: &RecordError, others: &str) -> String {
+    let record = inline(error.key.as_deref().or(error.page_id.as_deref()).unwrap_or("?"));
+    let property = error
+        .property
+        .as_deref()
+        .map(|name| format!(" `{}`", inline(name)))
+        .unwrap_or_default();
+    format!(
+        "  {entity} {record}{others}{property}: {} [{}]\n    next: {}\n",
+        error.message,
+        error.code.code(),
+        error.code.next_step()
+    )
 }
 
 /// Conflicts with both values.
@@ -264,20 +266,7 @@ fn one_run(report: &ProfileReport) -> String {
     }
     for entity in &report.entities {
         for error in &entity.errors {
-            let record = inline(error.key.as_deref().or(error.page_id.as_deref()).unwrap_or("?"));
-            let property = error
-                .property
-                .as_ref()
-                .map(|name| format!(" `{}`", inline(name)))
-                .unwrap_or_default();
-            let _ = writeln!(
-                out,
-                "  {} {record}{property}: {} [{}]",
-                entity.entity,
-                error.message,
-                error.code.code()
-            );
-            let _ = writeln!(out, "    next: {}", error.code.next_step());
+            out.push_str(&record_error(&entity.entity, error, ""));
         }
         if entity.conflicts_opened > 0 {
             let opened = match entity.conflicts_opened {

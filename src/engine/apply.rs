@@ -128,7 +128,7 @@ impl Work<'_> {
     /// named it, so the run counts its entity as not done with.
     async fn keep_in_sight(&self, candidate: &Candidate) {
         if !matches!(self.link_of(candidate).await, Ok(Some(_))) {
-            super::run::locked(&self.unserved).insert(candidate.entity.name.clone());
+            self.leave_marks(&candidate.entity.name);
         }
     }
 

@@ -56,7 +56,7 @@ pub(super) struct Work<'a> {
     /// The notes of the change log, by entity and key, as they stood when the run began.
     notes: Mutex<BTreeMap<String, BTreeMap<RecordKey, Vec<Change>>>>,
     /// Entities of which a record without a link could not be served: their marks and notes stay as they were.
-    pub(super) unserved: Mutex<BTreeSet<String>>,
+    unserved: Mutex<BTreeSet<String>>,
     /// Links whose rows have another key than is stored, while planning.
     renamed: Mutex<BTreeMap<Uuid, Link>>,
     /// Records in a row that Postgres could not serve.
@@ -65,7 +65,7 @@ pub(super) struct Work<'a> {
     pub(super) strays: AtomicUsize,
 }
 
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere leaves plain values behind.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -524,6 +524,11 @@ impl Work<'_> {
             self.apply_together(candidates).await?;
         }
         Ok(())
+    }
+
+    /// The marks of this entity and its notes stay as they were: a record without a link could not be served.
+    pub(super) fn leave_marks(&self, entity: &str) {
+        locked(&self.unserved).insert(entity.to_owned());
     }
 
     /// The marks after a run, where the run saw and was allowed to do everything they stand for.

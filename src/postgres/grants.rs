@@ -234,7 +234,7 @@ mod tests {
     use super::*;
     use crate::diagnostic::SourceFile;
     use crate::mapping::{Scene, parse, validate};
-    use crate::schema::table::{Column, ColumnPrivileges, Generated, Relkind, TablePrivileges};
+    use crate::schema::table::{Column, ColumnPrivileges, TablePrivileges};
     use crate::schema::{PgType, TableName};
 
     fn mapping(text: &str) -> Mapping {
@@ -249,40 +249,25 @@ mod tests {
 
     /// A table whose columns may all be selected, and not written.
     fn table(columns: &[&str]) -> TableSchema {
-        TableSchema {
-            name: TableName {
-                schema: "public".to_owned(),
-                name: "teams".to_owned(),
+        let name = TableName {
+            schema: "public".to_owned(),
+            name: "teams".to_owned(),
+        };
+        let column = |name: &&str| Column {
+            privileges: ColumnPrivileges {
+                select: true,
+                insert: false,
+                update: false,
             },
-            relkind: Relkind::Table,
-            comment: None,
-            columns: columns
-                .iter()
-                .map(|name| Column {
-                    name: (*name).to_owned(),
-                    pg_type: PgType::Text,
-                    not_null: false,
-                    default: None,
-                    generated: Generated::Never,
-                    comment: None,
-                    privileges: ColumnPrivileges {
-                        select: true,
-                        insert: false,
-                        update: false,
-                    },
-                })
-                .collect(),
-            primary_key: Vec::new(),
-            unique: Vec::new(),
-            foreign_keys: Vec::new(),
-            checks: Vec::new(),
-            estimated_rows: None,
+            ..Column::plain(name, PgType::Text)
+        };
+        TableSchema {
             privileges: TablePrivileges {
                 delete: false,
                 trigger: false,
                 owner: false,
             },
-            row_security_active: false,
+            ..TableSchema::plain(name, columns.iter().map(column).collect())
         }
     }
 

@@ -65,6 +65,27 @@ pub struct TableSchema {
 }
 
 impl TableSchema {
+    /// A table of nothing but columns, without a key, as its owner sees it.
+    pub fn plain(name: TableName, columns: Vec<Column>) -> Self {
+        Self {
+            name,
+            relkind: Relkind::Table,
+            comment: None,
+            columns,
+            primary_key: Vec::new(),
+            unique: Vec::new(),
+            foreign_keys: Vec::new(),
+            checks: Vec::new(),
+            estimated_rows: None,
+            privileges: TablePrivileges {
+                delete: true,
+                trigger: true,
+                owner: true,
+            },
+            row_security_active: false,
+        }
+    }
+
     /// The column of that exact name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
@@ -103,6 +124,23 @@ pub struct Column {
 }
 
 impl Column {
+    /// A column with nothing but a name and a type, as the owner of its table sees it.
+    pub fn plain(name: &str, pg_type: PgType) -> Self {
+        Self {
+            name: name.to_owned(),
+            pg_type,
+            not_null: false,
+            default: None,
+            generated: Generated::Never,
+            comment: None,
+            privileges: ColumnPrivileges {
+                select: true,
+                insert: true,
+                update: true,
+            },
+        }
+    }
+
     /// Whether an INSERT may leave the column out.
     pub fn may_be_omitted(&self) -> bool {
         !self.not_null || self.default.is_some() || self.generated != Generated::Never

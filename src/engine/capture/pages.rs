@@ -100,11 +100,8 @@ impl Work<'_> {
             .clock
             .notion_offset()
             .map(|(ahead, _)| started + ahead);
-        marks.pages_edited_until = edited_until
-            .into_iter()
-            .chain(present.filter(|_| edited_until.is_some()))
-            .chain(found.waiting_since.filter(|_| edited_until.is_some()))
-            .min();
+        marks.pages_edited_until =
+            edited_until.map(|at| present.into_iter().chain(found.waiting_since).fold(at, Ord::min));
         Ok(())
     }
 

@@ -3,51 +3,25 @@ use proptest::prelude::*;
 use super::{Lock, RowSql, Statement, quoted, select_expression, write_expression};
 use crate::mapping::{Comparison, Literal, Predicate};
 use crate::postgres::PostgresError;
-use crate::schema::table::{Column, ColumnPrivileges, Generated, Relkind, TablePrivileges};
+use crate::schema::table::Column;
 use crate::schema::{PgType, TableName, TableSchema};
 use crate::value::RecordKey;
 
-fn column(name: &str, pg_type: PgType) -> Column {
-    Column {
-        name: name.to_owned(),
-        pg_type,
-        not_null: false,
-        default: None,
-        generated: Generated::Never,
-        comment: None,
-        privileges: ColumnPrivileges {
-            select: true,
-            insert: true,
-            update: true,
-        },
-    }
-}
-
 fn teams() -> TableSchema {
+    let name = TableName {
+        schema: "public".to_owned(),
+        name: "te\"ams".to_owned(),
+    };
+    let columns = vec![
+        Column::plain("id", PgType::Text),
+        Column::plain("number", PgType::Int4),
+        Column::plain("university_id", PgType::Varchar(Some(20))),
+        Column::plain("at", PgType::Timestamptz),
+    ];
     TableSchema {
-        name: TableName {
-            schema: "public".to_owned(),
-            name: "te\"ams".to_owned(),
-        },
-        relkind: Relkind::Table,
-        comment: None,
-        columns: vec![
-            column("id", PgType::Text),
-            column("number", PgType::Int4),
-            column("university_id", PgType::Varchar(Some(20))),
-            column("at", PgType::Timestamptz),
-        ],
         primary_key: vec!["id".to_owned()],
         unique: vec![vec!["id".to_owned()]],
-        foreign_keys: Vec::new(),
-        checks: Vec::new(),
-        estimated_rows: None,
-        privileges: TablePrivileges {
-            delete: true,
-            trigger: true,
-            owner: true,
-        },
-        row_security_active: false,
+        ..TableSchema::plain(name, columns)
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use frames_sync::mapping::{self, Comparison, Literal, Predicate, Scene};
 use frames_sync::postgres::sql::{Lock, RowSql, Statement, quoted};
-use frames_sync::schema::table::{Column, ColumnPrivileges, Generated, Relkind, TablePrivileges};
+use frames_sync::schema::table::Column;
 use frames_sync::schema::{PgType, TableName, TableSchema};
 use frames_sync::simulator::{Effect, Fault, Trigger};
 use frames_sync::value::RecordKey;
@@ -88,43 +88,12 @@ fn hostile_name(random: &mut Random) -> String {
     name
 }
 
-fn column(name: &str, pg_type: PgType) -> Column {
-    Column {
-        name: name.to_owned(),
-        pg_type,
-        not_null: false,
-        default: None,
-        generated: Generated::Never,
-        comment: None,
-        privileges: ColumnPrivileges {
-            select: true,
-            insert: true,
-            update: true,
-        },
-    }
-}
-
 fn table(schema: &str, name: &str, columns: Vec<Column>) -> TableSchema {
-    TableSchema {
-        name: TableName {
-            schema: schema.to_owned(),
-            name: name.to_owned(),
-        },
-        relkind: Relkind::Table,
-        comment: None,
-        columns,
-        primary_key: Vec::new(),
-        unique: Vec::new(),
-        foreign_keys: Vec::new(),
-        checks: Vec::new(),
-        estimated_rows: None,
-        privileges: TablePrivileges {
-            delete: true,
-            trigger: true,
-            owner: true,
-        },
-        row_security_active: false,
-    }
+    let name = TableName {
+        schema: schema.to_owned(),
+        name: name.to_owned(),
+    };
+    TableSchema::plain(name, columns)
 }
 
 /// As the test quotes by itself, that one mistake does not pass the other.
@@ -201,7 +170,10 @@ async fn s01_identifiers_cannot_inject() {
         let table = table(
             schema,
             name,
-            vec![column(key, PgType::Varchar(None)), column(value, PgType::Text)],
+            vec![
+                Column::plain(key, PgType::Varchar(None)),
+                Column::plain(value, PgType::Text),
+            ],
         );
         let scope = Predicate::Compare {
             column: value.clone(),
@@ -433,10 +405,10 @@ async fn s02_filters_are_a_tree_that_binds_its_literals() {
         }
     }
     let columns = vec![
-        column("id", PgType::Text),
-        column("name", PgType::Text),
-        column(ODD, PgType::Varchar(None)),
-        column("n", PgType::Int4),
+        Column::plain("id", PgType::Text),
+        Column::plain("name", PgType::Text),
+        Column::plain(ODD, PgType::Varchar(None)),
+        Column::plain("n", PgType::Int4),
     ];
     let table = table("public", "rows", columns);
     let id = ["id".to_owned()];

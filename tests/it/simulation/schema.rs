@@ -14,7 +14,7 @@ use frames_sync::mapping::{
 use frames_sync::plan::option_names::{OptionNames, agreed};
 use frames_sync::ports::{Clock, PropertyRead, Rng};
 use frames_sync::schema::data_source::{OptionSchema, PropertyConfig, PropertySchema};
-use frames_sync::schema::table::{Column, ColumnPrivileges, Generated, Relkind, TablePrivileges};
+use frames_sync::schema::table::Column;
 use frames_sync::schema::{DataSourceSchema, PgType, PropertyType, TableName, TableSchema};
 use frames_sync::value::{Choice, DataSourceId, DatabaseId, PropertyId, Value};
 
@@ -212,42 +212,23 @@ impl Schema {
 }
 
 fn table() -> TableSchema {
-    let column = |name: &str, pg_type, not_null| Column {
-        name: name.to_owned(),
-        pg_type,
-        not_null,
-        default: None,
-        generated: Generated::Never,
-        comment: None,
-        privileges: ColumnPrivileges {
-            select: true,
-            insert: true,
-            update: true,
-        },
+    let name = TableName {
+        schema: "public".to_owned(),
+        name: "teams".to_owned(),
     };
+    let key = Column {
+        not_null: true,
+        ..Column::plain("id", PgType::Text)
+    };
+    let columns = vec![
+        key,
+        Column::plain(KIND, PgType::Text),
+        Column::plain(DONE, PgType::Bool),
+    ];
     TableSchema {
-        name: TableName {
-            schema: "public".to_owned(),
-            name: "teams".to_owned(),
-        },
-        relkind: Relkind::Table,
-        comment: None,
-        columns: vec![
-            column("id", PgType::Text, true),
-            column(KIND, PgType::Text, false),
-            column(DONE, PgType::Bool, false),
-        ],
         primary_key: vec!["id".to_owned()],
         unique: vec![vec!["id".to_owned()]],
-        foreign_keys: Vec::new(),
-        checks: Vec::new(),
-        estimated_rows: None,
-        privileges: TablePrivileges {
-            delete: true,
-            trigger: true,
-            owner: false,
-        },
-        row_security_active: false,
+        ..TableSchema::plain(name, columns)
     }
 }
 

@@ -8,9 +8,7 @@ use frames_sync::ports::{
     BoxFuture, Change, Clock, Retry, Row, RowOutcome, RowTables, RowWrite, Rows, RowsError,
 };
 use frames_sync::schema::TableName;
-use frames_sync::schema::table::{
-    Column, ColumnPrivileges, Generated, PgType, Relkind, TablePrivileges, TableSchema,
-};
+use frames_sync::schema::table::{Column, PgType, TableSchema};
 use frames_sync::simulator::table::{Columns, Table, Tables};
 use frames_sync::value::{RecordKey, Value};
 use time::OffsetDateTime;
@@ -41,37 +39,14 @@ pub(crate) const PROJECTS: [(&str, PgType); 4] = [
 
 /// What the catalog would say of a table.
 pub(crate) fn described(name: &str, columns: &[(&str, PgType)]) -> TableSchema {
+    let column = |(name, pg_type): &(&str, PgType)| Column {
+        not_null: ["id", "org", "name", "is_open"].contains(name),
+        ..Column::plain(name, pg_type.clone())
+    };
     TableSchema {
-        name: table_name(name),
-        relkind: Relkind::Table,
-        comment: None,
-        columns: columns
-            .iter()
-            .map(|(name, pg_type)| Column {
-                name: (*name).to_owned(),
-                pg_type: pg_type.clone(),
-                not_null: ["id", "org", "name", "is_open"].contains(name),
-                default: None,
-                generated: Generated::Never,
-                comment: None,
-                privileges: ColumnPrivileges {
-                    select: true,
-                    insert: true,
-                    update: true,
-                },
-            })
-            .collect(),
         primary_key: vec!["id".to_owned()],
         unique: vec![vec!["id".to_owned()]],
-        foreign_keys: Vec::new(),
-        checks: Vec::new(),
-        estimated_rows: None,
-        privileges: TablePrivileges {
-            delete: true,
-            trigger: true,
-            owner: false,
-        },
-        row_security_active: false,
+        ..TableSchema::plain(table_name(name), columns.iter().map(column).collect())
     }
 }
 
