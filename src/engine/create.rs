@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::apply::Step;
-use super::observe::{Seen, decode, encode};
+use super::observe::{Seen, decode, encode, page_value};
 use super::presence::new_link;
 use super::pull::rejected;
 use super::push::{choice, instant, status};
@@ -21,7 +21,7 @@ use crate::ports::{
 };
 use crate::reconcile::{Bases, FieldState, Phase, Reason, Side};
 use crate::report::ErrorCode;
-use crate::value::{RecordKey, Value};
+use crate::value::{PropertyId, RecordKey, Value};
 
 impl Work<'_> {
     /// 5.3: claims the row, creates its page, and links both. `again` is a link whose earlier request came to nothing.
@@ -283,15 +283,21 @@ impl Work<'_> {
         };
         let now = self.engine.clock.now();
         let mut columns: BTreeMap<String, Value> = BTreeMap::new();
+        let mut held: BTreeMap<PropertyId, Value> = BTreeMap::new();
         for field in entity
             .fields
             .iter()
             .filter(|field| field.direction != Direction::ToNotion)
         {
             let Some(column) = &field.column else { continue };
-            let Some(PropertyRead::Whole(value)) = page.properties.get(&field.property) else {
+            let link = seen.link.as_ref();
+            let state = link.and_then(|link| link.fields.get(&field.property));
+            let Ok(value) = page_value(field, page, state, &seen.references) else {
                 continue;
             };
+            let value = held
+                .entry(field.property.clone())
+                .or_insert(seen.references.reachable(field, value));
             if value.is_empty() && field.codec.takes_default() {
                 // Nothing was chosen, and the column has a default for that.
                 continue;
@@ -362,10 +368,8 @@ impl Work<'_> {
             link.page_edited_at = Some(page.last_edited_time);
             link.settled_at = Some(now);
             for field in &entity.fields {
-                let read = page.properties.get(&field.property);
-                let pulled = field.direction != Direction::ToNotion && field.column.is_some();
-                if let (true, Some(PropertyRead::Whole(value)), Ok(row)) =
-                    (pulled, read, field.codec.row_value(&row.columns))
+                if let (Some(value), Ok(row)) =
+                    (held.get(&field.property), field.codec.row_value(&row.columns))
                 {
                     let agrees = encode(field, &row, &BTreeMap::new(), Some(value), &seen.references)
                         .is_ok_and(|sent| {

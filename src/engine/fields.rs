@@ -5,7 +5,7 @@
 use time::OffsetDateTime;
 
 use super::Entity;
-use super::observe::Seen;
+use super::observe::{Seen, page_value};
 use super::run::Work;
 use super::tally::is_error;
 use super::trouble::{trouble, value_digest};
@@ -351,6 +351,7 @@ impl Work<'_> {
         records
     }
 
+    /// What a field holds on either side, with the targets that only are out of sight.
     pub(super) fn both_values(
         &self,
         entity: &Entity,
@@ -361,13 +362,11 @@ impl Work<'_> {
             .field(property)
             .zip(seen.columns())
             .and_then(|(field, columns)| field.codec.row_value(columns).ok());
-        let page = seen
-            .page
-            .page()
-            .and_then(|page| match page.properties.get(property) {
-                Some(PropertyRead::Whole(value)) => Some(value.clone()),
-                _ => None,
-            });
+        let state = seen.link.as_ref().and_then(|link| link.fields.get(property));
+        let page = entity
+            .field(property)
+            .zip(seen.page.page())
+            .and_then(|(field, page)| page_value(field, page, state, &seen.references).ok());
         (row, page)
     }
 
@@ -377,10 +376,18 @@ impl Work<'_> {
         seen: &Seen,
         property: &PropertyId,
     ) -> Sides<Option<String>> {
-        let (row, page) = self.both_values(entity, seen, property);
+        let (row, _) = self.both_values(entity, seen, property);
+        // As a listing shows it, which looks for no target.
+        let page = seen
+            .page
+            .page()
+            .and_then(|page| match page.properties.get(property) {
+                Some(PropertyRead::Whole(value)) => Some(value),
+                _ => None,
+            });
         Sides {
             postgres: row.as_ref().map(value_digest),
-            notion: page.as_ref().map(value_digest),
+            notion: page.map(value_digest),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::reconcile::{
     Fault, FieldError, FieldFacts, FieldState, Label, LinkFacts, Observation, PageFacts, PageState, Phase,
     RowState, Sent, Side, Sides,
 };
-use crate::value::{PageId, Value};
+use crate::value::{PageId, PropertyId, Value};
 
 /// What was seen of a row.
 #[derive(Clone, Debug)]
@@ -143,6 +143,18 @@ pub(super) fn page_value(
             Ok(Value::Pages(now))
         }
         (value, _) => Ok(value),
+    }
+}
+
+/// What a page once held or was sent, as it would be read now beside `page`: of a target that is away, nothing tells whether
+/// it is there.
+fn beside(value: &Value, page: &Value, references: &References) -> Value {
+    match (value, page) {
+        (Value::Pages(value), Value::Pages(page)) if !references.away.is_empty() => {
+            let seen = value - &references.away;
+            Value::Pages(&seen | &(page & &references.away))
+        }
+        _ => value.clone(),
     }
 }
 
@@ -286,7 +298,7 @@ fn field_facts(
     columns: &BTreeMap<String, Value>,
     setting: &Setting<'_>,
 ) -> FieldFacts {
-    let state = seen
+    let mut state = seen
         .link
         .as_ref()
         .and_then(|link| link.fields.get(&field.property))
@@ -313,6 +325,14 @@ fn field_facts(
             .map(|bases| bases.page.clone())
             .ok_or_else(|| unread(Fault::Truncated)),
     };
+    let as_read = |value: &Value| match &page {
+        Ok(page) => beside(value, page, &seen.references),
+        Err(_) => value.clone(),
+    };
+    let known = state.past.iter_mut().map(|past| &mut past.value);
+    for value in known.chain(&mut state.put_back) {
+        *value = as_read(value);
+    }
     let to_push = row
         .as_ref()
         .map_err(Clone::clone)
@@ -333,7 +353,7 @@ fn field_facts(
         .flat_map(|intent| intent.fields.iter().map(move |sent| (intent, sent)))
         .filter(|(_, sent)| sent.property == field.property)
         .map(|(intent, sent)| Sent {
-            value: sent.sent.clone(),
+            value: as_read(&sent.sent),
             from_row: sent.from_row.clone(),
             // A create makes a page and lands on none, however late.
             abandoned: intent.status == IntentStatus::Abandoned && intent.kind != IntentKind::CreatePage,
@@ -359,6 +379,7 @@ fn field_facts(
         postgres: open.map(|open| open.row.as_ref() == row.as_ref().ok()),
         notion: open.map(|open| open.page_value.as_ref() == page.as_ref().ok()),
     };
+    let page_in_conflict = open.and_then(|open| open.page_value.as_ref()).map(as_read);
     let settled_at = seen.link.as_ref().and_then(|link| link.settled_at);
     // A record that was put off may have differed already when the table was last looked at.
     let captured_at = match &seen.link {
@@ -406,7 +427,7 @@ fn field_facts(
             stepped_until: setting.clocks_stepped_until,
         }),
         chosen,
-        page_in_conflict: open.and_then(|open| open.page_value.clone()),
+        page_in_conflict,
     }
 }
 
@@ -492,6 +513,27 @@ fn page_interval(
             .filter(|_| !by_us)
             .map(|edited| (edited + time::Duration::seconds(30)).min(setting.now)),
     }
+}
+
+/// The targets that a relation is known to have had, or was sent.
+fn held_before<'a>(seen: &'a Seen, property: &'a PropertyId) -> impl Iterator<Item = &'a BTreeSet<PageId>> {
+    let state = seen.link.as_ref().and_then(|link| link.fields.get(property));
+    let past = state.into_iter().flat_map(|state| &state.past);
+    let sent = seen.intents.iter().flat_map(|intent| &intent.fields);
+    let open = seen.conflicts.iter();
+    past.map(|past| &past.value)
+        .chain(
+            sent.filter(move |sent| sent.property == *property)
+                .map(|sent| &sent.sent),
+        )
+        .chain(
+            open.filter(move |open| open.property.as_ref() == Some(property))
+                .filter_map(|open| open.page_value.as_ref()),
+        )
+        .filter_map(|value| match value {
+            Value::Pages(targets) => Some(targets),
+            _ => None,
+        })
 }
 
 impl Engine {
@@ -597,8 +639,17 @@ impl Engine {
             };
             pages.push(&before.page);
             if let (Value::Pages(before), Some(reference)) = (&before.page, &field.reference) {
-                // A target in the trash vanishes from relation values: only a look at it tells a removal.
-                for target in before.difference(ids) {
+                // A target in the trash vanishes from relation values: only a look at it tells a removal. Nor does the page
+                // show all of what was sent to it late, or of what an old answer held.
+                let mut missing: BTreeSet<&PageId> = before.difference(ids).collect();
+                if before != ids {
+                    let held = held_before(seen, &field.property);
+                    missing.extend(
+                        held.filter(|held| ids.is_subset(held))
+                            .flat_map(|held| held.difference(ids)),
+                    );
+                }
+                for target in missing {
                     let name = &reference.target;
                     if self.entity(name).is_none() || live.contains(target) {
                         continue;

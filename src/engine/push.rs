@@ -216,6 +216,11 @@ impl Work<'_> {
                 // A long list comes back cut short; it was accepted as sent.
                 _ => sent.sent.clone(),
             };
+            // A target in the trash vanishes from the answer, and comes back with it: the page has it all the same.
+            let read = match (&read, &sent.sent) {
+                (Value::Pages(shown), Value::Pages(sent)) => Value::Pages(shown | sent),
+                _ => read,
+            };
             if !sent.sent.is_empty() && !shows(&read, &sent.sent) {
                 link.troubles.push(trouble(
                     ErrorCode::CodecUnstable,
@@ -231,15 +236,10 @@ impl Work<'_> {
                 .map(|bases| bases.page.clone())
                 .or_else(|| sent.replaces.clone());
             if let Some(row) = &sent.from_row {
-                // A target in the trash vanishes from the answer, and comes back with it: the page has it all the same.
-                let page = match (&read, &sent.sent) {
-                    (Value::Pages(shown), Value::Pages(sent)) => Value::Pages(shown | sent),
-                    _ => read,
-                };
                 state.put_back = None;
                 state.bases = Some(Bases {
                     row: row.clone(),
-                    page,
+                    page: read,
                 });
             }
             if !state.force_push {

@@ -55,6 +55,16 @@ impl References {
         Ok(Value::Pages(pages))
     }
 
+    /// The page's value less the targets out of sight that are no records any more: no new row can lead to them.
+    pub(super) fn reachable(&self, field: &EntityField, mut page: Value) -> Value {
+        if let (Some(reference), Value::Pages(pages)) = (&field.reference, &mut page) {
+            pages.retain(|page| {
+                !self.away.contains(page) || self.keys.contains_key(&(reference.target.clone(), page.clone()))
+            });
+        }
+        page
+    }
+
     /// The page's value of a relation as its column would hold it.
     pub(super) fn decode(&self, field: &EntityField, page: &Value) -> Result<Value, FieldError> {
         let (Some(reference), Value::Pages(pages)) = (&field.reference, page) else {

@@ -354,7 +354,7 @@ impl Work<'_> {
         let worked = !work.is_empty();
         self.watcher.tell(Progress::Planned { records: work.len() });
         self.apply_all(work).await?;
-        self.apply_waiting().await?;
+        self.apply_waiting(&refused).await?;
         let mut records = Vec::new();
         let is_whole = self.is_whole();
         let is_profile = self.request.entities.is_empty() && is_whole && self.request.writes_notion();
@@ -504,10 +504,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// 6.5: relations of new pages to pages that came after them.
-    pub(super) async fn apply_waiting(&self) -> Result<(), EngineError> {
+    /// 6.5: relations of new pages to pages that came after them. What a guard refused waits for the run that may: a page
+    /// that recovery found is in no plan that anybody approved.
+    pub(super) async fn apply_waiting(&self, refused: &BTreeSet<String>) -> Result<(), EngineError> {
         let waiting = std::mem::take(&mut *locked(&self.waiting));
-        for entity in self.entities() {
+        let allowed = self.entities().into_iter();
+        for entity in allowed.filter(|entity| !refused.contains(&entity.name)) {
             let candidates: Vec<Candidate> = waiting
                 .iter()
                 .filter(|(name, _)| *name == entity.name)

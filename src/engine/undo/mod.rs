@@ -285,7 +285,7 @@ impl super::run::Work<'_> {
             together = others;
             self.apply_together(of_entity).await?;
         }
-        self.apply_waiting().await?;
+        self.apply_waiting(&BTreeSet::new()).await?;
         Ok(did)
     }
 }

@@ -10,5 +10,6 @@ mod cycle;
 mod faults;
 mod pages;
 mod presence;
+mod relations;
 mod updated_at;
 mod world;

@@ -10,10 +10,10 @@ use frames_sync::journal::{AuditEntry, Conflict, Intent, IntentStatus, Kept};
 use frames_sync::mapping::OnPageTrash;
 use frames_sync::ports::{
     Approval, AuditFilter, BoxFuture, Change, Clock, ColumnRejection, Commit, CommitOutcome, Fence,
-    LeaseGrant, Link, LinkTotals, Marks, Pin, Record, Retry, Row, RowOutcome, RowWrite, Rows, RowsError,
-    RunRecord, Store, StoreError,
+    LeaseGrant, Link, LinkTotals, Marks, Pin, Record, Retry, Row, RowChange, RowOutcome, RowWrite, Rows,
+    RowsError, RunRecord, Store, StoreError,
 };
-use frames_sync::reconcile::{Bases, Side};
+use frames_sync::reconcile::{Bases, Phase, Side};
 use frames_sync::simulator::table::{Columns, Table, Tables};
 use frames_sync::value::{PageId, RecordKey, Value};
 use time::OffsetDateTime;
@@ -25,7 +25,8 @@ use super::schema::{DONE, KIND};
 use super::steps::Step;
 use super::tape::{FaultKind, Setting};
 use super::world::{
-    FIELDS, NEIGHBOUR, NEIGHBOURS, PROJECTS, RELATION, TEAMS, World, normal, profile, tenant, text,
+    FIELDS, NEIGHBOUR, NEIGHBOURS, PROJECTS, RELATION, State, TEAMS, World, normal, profile, property,
+    tenant, text,
 };
 
 /// The pin that says which database the state was made in.
@@ -160,6 +161,10 @@ impl World {
                         .push((normal(&text(value)), format!("{column} of the deleted row {key}")));
                 }
                 state.rows.withdraw(&key);
+                // It is in the log with all that it held, a reference too that had not come to its page.
+                state.related.remove(&key);
+                let referred = before.and_then(|before| before.get(RELATION)).map(text);
+                state.referred.insert(key.clone(), referred.unwrap_or_default());
                 &[]
             }
         };
@@ -167,6 +172,11 @@ impl World {
             state.deleted_at.remove(&key);
             // The key that it was given within that scope.
             state.entitle(tenant(runner), &Value::text(key.as_str()));
+            if let Some(target) = self.left_out(&state, &key, set) {
+                state.violations.push(format!(
+                    "6.5: {key} was put back without its reference to {target}, which its page has"
+                ));
+            }
         }
         for change in set {
             if !MAPPED.contains(&change.column.as_str()) {
@@ -233,6 +243,33 @@ impl World {
             },
             4,
         );
+    }
+}
+
+impl World {
+    /// What a row that is put back referred to, and does not now, though its page has that target, seen or not.
+    fn left_out(&self, state: &State, key: &str, set: &[RowChange]) -> Option<String> {
+        let link_of = |entity: &str, key: &str| {
+            let is_it = |link: &Link| link.entity == entity && link.key == RecordKey::single(key);
+            self.postgres.find_link(&is_it)
+        };
+        let page = link_of(TEAMS, key)?.page?;
+        // Who set it by hand, or sent it late, may have done so while the target was out of sight.
+        if state.page_related.contains(key) || state.ambiguous.contains(&page) || state.restored_at.is_some()
+        {
+            return None;
+        }
+        let has = property(&state.pages.get(&page)?.now().page, RELATION);
+        let now = set.iter().find(|change| change.column == RELATION);
+        let now = now.map(|change| text(&change.value)).unwrap_or_default();
+        let mut before = state.referred.get(key)?.split(',');
+        let left_out = before.find(|target| {
+            let link = link_of(PROJECTS, target).filter(|link| link.phase != Phase::Tombstone);
+            let page = link.and_then(|link| link.page);
+            page.is_some_and(|page| has.split(',').any(|has| has == page.as_str()))
+                && !now.split(',').any(|now| now == *target)
+        });
+        left_out.map(str::to_owned)
     }
 }
 

@@ -609,8 +609,10 @@ impl Schedule {
                 continue;
             }
             let (Some(p), Some(n)) = (p, n) else {
-                if conflict.status == ConflictStatus::Superseded || [KIND, DONE].contains(&field.as_str()) {
-                    // What stood there when it was closed again: one of the values may well be ours.
+                // What stood there when it was closed again: one of the values may well be ours. Of a relation, an option and a
+                // box nobody writes down who set them: the sides call one thing by different names.
+                let untold = [RELATION, KIND, DONE].contains(&field.as_str());
+                if conflict.status == ConflictStatus::Superseded || untold {
                     continue;
                 }
                 found.push(format!(

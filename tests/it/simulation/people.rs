@@ -632,10 +632,12 @@ impl Schedule {
 
     fn delete(&self, key: &RecordKey) -> bool {
         self.touch(key);
-        if self.world.postgres.row(TEAMS, key).is_some() {
+        if let Some(row) = self.world.postgres.row(TEAMS, key) {
             let now = self.world.now();
             let mut state = self.world.lock();
             state.related.remove(&key.to_string());
+            let referred = row.get(RELATION).map(super::world::text).unwrap_or_default();
+            state.referred.insert(key.to_string(), referred);
             state.deleted_at.insert(key.to_string(), now);
         }
         self.withdraw(key);

@@ -246,8 +246,10 @@ pub(crate) struct State {
     pub(crate) removals: [u64; 2],
     /// Whether a person put a relation's target in the trash: nothing may take that for an edit of the relation.
     pub(crate) target_trashed: bool,
-    /// Rows that were given a reference; nobody ever takes one away.
+    /// Rows that were given a reference; nobody ever takes one away, but with the row.
     pub(crate) related: BTreeSet<String>,
+    /// What rows that are gone referred to.
+    pub(crate) referred: BTreeMap<String, String>,
     /// Records whose relation a person set: a target that vanishes from it may have been taken out by hand.
     pub(crate) page_related: BTreeSet<String>,
     /// When the application deleted each row.
