@@ -13,7 +13,7 @@ use super::{EngineError, Entity};
 use crate::journal::{IntentKind, IntentStatus, Outcome};
 use crate::plan::OperationKind;
 use crate::ports::{Link, Page, PageParent, Priority, Progress, PropertyRead, Retry, StoreError};
-use crate::reconcile::{Decision, Label, Observation, Phase, PresenceAction, decide};
+use crate::reconcile::{Decision, Label, Observation, Phase, PresenceAction, Side, decide};
 use crate::report::ErrorCode;
 use crate::value::{PageId, RecordKey, Value};
 
@@ -191,6 +191,13 @@ impl Work<'_> {
             // What the answer does not carry could be neither kept nor put back.
             return Ok(Step::Again);
         }
+        if decision.presence.action.deletes() == Some(Side::Notion)
+            && let Some(link) = &seen.link
+            && self.read_row(entity, &link.key).await?.state() != seen.row.state()
+        {
+            // It was read before its page: one that was deleted since, or put back, asks for something else.
+            return Ok(Step::Again);
+        }
         self.carry_out(entity, &seen, &decision).await
     }
 
@@ -243,8 +250,8 @@ impl Work<'_> {
             .filter(|_| decision.presence.action != PresenceAction::MergeFields)
             .and_then(|operation| operation.kind.writes());
         let allowed = match presence_write {
-            Some(crate::reconcile::Side::Postgres) => self.request.writes_postgres(),
-            Some(crate::reconcile::Side::Notion) => self.request.writes_notion(),
+            Some(Side::Postgres) => self.request.writes_postgres(),
+            Some(Side::Notion) => self.request.writes_notion(),
             None => true,
         };
         if !allowed {

@@ -27,6 +27,17 @@ pub(super) enum RowSeen {
     Seen(Row),
 }
 
+impl RowSeen {
+    /// What that makes of the row.
+    pub(super) fn state(&self) -> RowState {
+        match self {
+            Self::Absent => RowState::Absent,
+            Self::Seen(row) if row.in_scope => RowState::Present,
+            Self::Seen(_) => RowState::OutOfScope,
+        }
+    }
+}
+
 /// What was seen of a page.
 #[derive(Clone, Debug)]
 pub(super) enum PageSeen {
@@ -72,14 +83,6 @@ impl Seen {
         match &self.row {
             RowSeen::Seen(row) if row.in_scope => Some(&row.columns),
             _ => None,
-        }
-    }
-
-    fn row_state(&self) -> RowState {
-        match &self.row {
-            RowSeen::Absent => RowState::Absent,
-            RowSeen::Seen(row) if row.in_scope => RowState::Present,
-            RowSeen::Seen(_) => RowState::OutOfScope,
         }
     }
 
@@ -264,7 +267,7 @@ pub(super) fn observation(entity: &Entity, seen: &Seen, setting: &Setting<'_>) -
         read_lag: setting.tuning.read_lag,
         policy: entity.policy,
         link,
-        row: seen.row_state(),
+        row: seen.row.state(),
         page: seen.page_state(),
         page_facts: page.map(|page| PageFacts {
             edited_at: page.last_edited_time,

@@ -68,6 +68,8 @@ impl Work<'_> {
                     };
                 }
                 if kind == IntentKind::TrashPage {
+                    // The row may have come back while nobody knew.
+                    link.look_again_at = Some(self.engine.clock.now());
                     self.settle_trashed(entity, link.clone(), intent, &page).await?;
                 } else {
                     self.settle_patch(entity, link.clone(), intent, &page).await?;

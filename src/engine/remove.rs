@@ -41,6 +41,7 @@ impl Work<'_> {
         let now = self.engine.clock.now();
         let mut link = before.clone();
         link.phase = Phase::TrashingPage;
+        link.look_again_at = None;
         let note = match then {
             Phase::LeftScope => "left_scope",
             Phase::Held => "page_trashed",
@@ -147,7 +148,6 @@ impl Work<'_> {
         };
         link.page_mark = Some(answer.last_edited_time);
         link.page_written_at = Some(self.engine.clock.now());
-        link.look_again_at = None;
         link.troubles.clear();
         intent.status = IntentStatus::Settled;
         self.commit(vec![Record::Intent(intent), Record::Link(Box::new(link))])
@@ -364,6 +364,7 @@ impl Work<'_> {
                     .and_then(|state| state.bases.as_ref());
                 match (page.properties.get(&field.property), base) {
                     (Some(PropertyRead::Whole(now)), Some(base)) => *now != base.page,
+                    (Some(PropertyRead::Whole(now)), None) => !now.is_empty(),
                     _ => false,
                 }
             })

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accept::Accepted;
 use super::last_write::{Certainty, judge};
-use super::{Label, LinkFacts, Observation, PageState, Phase, Reason, RowState, Side};
+use super::{FieldFacts, Label, LinkFacts, Observation, PageState, Phase, Reason, RowState, Side};
 use crate::mapping::{
     ConflictPolicy, Direction, OnDuplicate, OnInaccessible, OnPageCreate, OnPageTrash, OnRowDelete,
 };
@@ -172,9 +172,13 @@ impl Edits {
     pub fn of(observation: &Observation, accepted: &[Accepted]) -> Self {
         let fields = || observation.fields.iter().zip(accepted);
         let to_postgres = || fields().filter(|(field, _)| field.direction != Direction::ToNotion);
+        // What was never agreed on may be as new as any edit: the mapping names the field since, or a new life began.
+        let is_news = |field: &FieldFacts, own: &Accepted| {
+            own.page_changed || (own.bases.is_none() && field.page.is_ok() && !field.page_is_empty)
+        };
         Self {
             row: fields().any(|(field, own)| field.direction != Direction::ToPostgres && own.row_changed),
-            page: to_postgres().any(|(_, own)| own.page_changed && !own.stale),
+            page: to_postgres().any(|(field, own)| is_news(field, own) && !own.stale),
             page_unsure: to_postgres().any(|(field, own)| own.stale || field.page.is_err()),
         }
     }

@@ -124,10 +124,13 @@ impl Work<'_> {
             return Ok(());
         }
         if let (None, Some(page)) = (&seen.link, seen.page.page())
-            && let Some((code, state)) = flagged(decision.presence.action)
-            && shows_state(entity, page, state)
+            && let Some(code) = flagged(decision.presence.action)
+            && [status::DUPLICATE, status::ERROR]
+                .iter()
+                .any(|state| shows_state(entity, page, state))
         {
-            // It is marked already: it stays listed, and costs no request.
+            // It is marked already: it stays listed, and costs no request. What it was marked as stays too when its
+            // original goes or comes, which says nothing to a listing of edited pages.
             self.page_error(entity, &seen, code, decision.presence.reason);
             return Ok(());
         }
@@ -163,11 +166,11 @@ impl Work<'_> {
     }
 }
 
-/// How a page that is nobody's is reported, and the status that says so on it.
-fn flagged(action: PresenceAction) -> Option<(ErrorCode, &'static str)> {
+/// How a page that is nobody's is reported.
+fn flagged(action: PresenceAction) -> Option<ErrorCode> {
     match action {
-        PresenceAction::FlagDuplicate => Some((ErrorCode::DuplicatePage, status::DUPLICATE)),
-        PresenceAction::FlagUnknownId => Some((ErrorCode::UnknownId, status::ERROR)),
+        PresenceAction::FlagDuplicate => Some(ErrorCode::DuplicatePage),
+        PresenceAction::FlagUnknownId => Some(ErrorCode::UnknownId),
         _ => None,
     }
 }

@@ -284,7 +284,8 @@ impl Schedule {
             .filter_map(|link| link.page)
         {
             state.notion_writes += 1;
-            self.world.apply(&mut state, &page, &write, self.world.now());
+            let now = self.world.now();
+            self.world.apply(&mut state, &page, &write, now, now);
         }
     }
 

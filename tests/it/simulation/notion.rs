@@ -223,6 +223,7 @@ impl Connection {
         step: Step,
     ) -> Result<Page, PagesError> {
         let world = &self.world;
+        let sent = world.now();
         self.travel(Some(step)).await;
         world.trace(
             || {
@@ -279,6 +280,7 @@ impl Connection {
                     page: page.cloned(),
                     write: write.clone(),
                     snapshot,
+                    sent,
                 };
                 world.postpone(late, by);
                 self.back(None).await;
@@ -286,7 +288,7 @@ impl Connection {
             }
             _ => {}
         }
-        let answer = self.apply(entity, page, write, snapshot)?;
+        let answer = self.apply(entity, page, write, snapshot, sent)?;
         self.back(Some(step)).await;
         if lost.is_some() {
             Err(unknown())
@@ -332,6 +334,7 @@ impl Connection {
         page: Option<&PageId>,
         write: &PageWrite,
         snapshot: Millis,
+        sent: Millis,
     ) -> Result<Page, PagesError> {
         let mut state = self.world.lock();
         let counts = u64::from(page.is_none() || is_data(write));
@@ -348,7 +351,7 @@ impl Connection {
                         message: "Can't edit block that is archived.".to_owned(),
                     });
                 }
-                self.world.apply(&mut state, id, write, snapshot);
+                self.world.apply(&mut state, id, write, snapshot, sent);
                 id.clone()
             }
             None => self.world.create(&mut state, entity, write),

@@ -124,7 +124,13 @@ impl Schedule {
                 .filter(|link| link.entity == entity && link.key == key && link.phase != Phase::Tombstone)
                 .collect();
             let [link] = *links.as_slice() else {
-                if in_scope {
+                let is_ended = |link: &&Link| link.entity == entity && link.key == key;
+                let ended = accounts.links.iter().filter(is_ended);
+                let pages = |link: &Link| state.pages.get(link.page.as_ref()?);
+                // The box is ticked on the page of the row's former life: no other page is made beside it.
+                let is_left_alone =
+                    links.is_empty() && ended.filter_map(pages).any(|page| is_paused(&page.now().page));
+                if in_scope && !is_left_alone {
                     found.push(format!("I4: row {key} has {} links", links.len()));
                 }
                 continue;
@@ -533,8 +539,10 @@ impl Schedule {
                 continue;
             }
             let key = RecordKey::single(property(&now.page, "postgres_id"));
-            if status == "error" && self.world.postgres.row(TEAMS, &key).is_none() {
-                // Its creation arrived after its row went: each run tells `unknown_id`, and a person decides.
+            let is_told = ["error", "duplicate"].contains(&status.as_str());
+            if is_told && self.world.postgres.row(TEAMS, &key).is_none() {
+                // Its creation arrived after its row went, or its original went with its row: each run that lists it tells
+                // `unknown_id`, and a person decides.
                 continue;
             }
             if now.page.created_by.as_str() == BOT {

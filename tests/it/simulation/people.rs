@@ -466,6 +466,7 @@ impl Schedule {
                 };
                 let mut state = self.world.lock();
                 state.backup = Some(Backup {
+                    at: self.world.now(),
                     database,
                     rows: state.rows.clone(),
                     overwritten: state.overwritten.len(),
@@ -594,6 +595,7 @@ impl Schedule {
         state.overwritten.truncate(backup.overwritten);
         state.renamed = backup.renamed;
         state.restored_at = Some(now);
+        state.forgotten = backup.at..now;
         state.epochs = [-1, -1];
         if told {
             state.timeline += 1;

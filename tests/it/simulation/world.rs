@@ -1,6 +1,7 @@
 //! What both sides hold, what was done to them by whom, and what goes wrong when.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use frames_sync::journal::{AuditEntry, Conflict};
@@ -176,6 +177,7 @@ pub(crate) struct LateWrite {
     pub(crate) page: Option<PageId>,
     pub(crate) write: frames_sync::ports::PageWrite,
     pub(crate) snapshot: Millis,
+    pub(crate) sent: Millis,
 }
 
 /// A runner's process.
@@ -198,6 +200,7 @@ pub(crate) struct RunnerState {
 /// The database at an earlier instant, and what was known of it then.
 #[derive(Clone)]
 pub(crate) struct Backup {
+    pub(crate) at: Millis,
     pub(crate) database: super::postgres::Backup,
     pub(crate) rows: Cells,
     pub(crate) overwritten: usize,
@@ -284,6 +287,8 @@ pub(crate) struct State {
     pub(crate) schema: Schema,
     /// When the database was last put back to an earlier instant, and how often that was told.
     pub(crate) restored_at: Option<Millis>,
+    /// Between the backup and that: of what was sent then, intent and audit entry are gone with the rest.
+    pub(crate) forgotten: Range<Millis>,
     pub(crate) timeline: u64,
     /// Profiles whose database is not the one that was pinned, until a person approves.
     pub(crate) quarantined: [bool; 2],
@@ -714,13 +719,15 @@ impl World {
         });
     }
 
-    /// Applies a write of ours to a page. `snapshot` is the instant that its last direct read showed.
+    /// Applies a write of ours to a page, which was sent at `sent_at`. `snapshot` is the instant that its last direct read
+    /// showed.
     pub(crate) fn apply(
         &self,
         state: &mut State,
         id: &PageId,
         write: &frames_sync::ports::PageWrite,
         snapshot: Millis,
+        sent_at: Millis,
     ) {
         let Some(page) = state.pages.get(id) else { return };
         let (before, is_team) = (page.now().page.clone(), page.entity == TEAMS);
@@ -771,7 +778,7 @@ impl World {
                 if last.at > snapshot && (last.formats || !pulled) {
                     last.raced = true;
                     raced = true;
-                } else if last.at <= snapshot {
+                } else if last.at <= snapshot && !state.forgotten.contains(&sent_at) {
                     state
                         .overwritten
                         .push((old.clone(), format!("{field} of {id} at {}", self.now())));
@@ -843,7 +850,7 @@ impl World {
             Some(page) => {
                 let trashed = state.pages.get(page).is_some_and(|page| page.now().page.in_trash);
                 if !trashed || late.write.in_trash.is_some() {
-                    self.apply(&mut state, page, &late.write, late.snapshot);
+                    self.apply(&mut state, page, &late.write, late.snapshot, late.sent);
                 }
             }
             None => {
