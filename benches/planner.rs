@@ -78,7 +78,6 @@ fn record(fields: usize) -> Observation {
             phase: Phase::Linked,
             page_mark: None,
             page_edited_at: None,
-            page_written_at: None,
             was_trashed: false,
             missed_for_a_day: false,
             chosen: None,

@@ -28,7 +28,7 @@ pub struct Intent {
     pub attempt: u32,
     /// When it was written down, on the database's clock: not later than the request.
     pub sent_at: OffsetDateTime,
-    /// Until when Notion may still apply it unseen.
+    /// Until when Notion may still apply it unseen; of one that was given up, when that was.
     pub settle_after: OffsetDateTime,
     /// Where it stands.
     pub status: IntentStatus,

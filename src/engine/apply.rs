@@ -345,11 +345,7 @@ impl Work<'_> {
         if page.created_by != self.bot || page.last_edited_by != self.bot {
             return Ok(false);
         }
-        let intents = self
-            .engine
-            .store
-            .intents(&[link.id], self.engine.clock.now())
-            .await?;
+        let intents = self.engine.store.intents(&[link.id]).await?;
         Ok(intents
             .iter()
             .filter(|intent| {

@@ -238,7 +238,6 @@ pub(super) fn observation(entity: &Entity, seen: &Seen, setting: &Setting<'_>) -
             let read_at = link.settled_at;
             read_at.is_some_and(|at| is_since(at) && setting.now - at < setting.tuning.read_lag)
         }),
-        page_written_at: link.page_written_at,
         was_trashed: link.note.as_deref() == Some("page_trashed"),
         missed_for_a_day: missed_for_a_day(link, setting.marks),
         chosen: seen
@@ -581,10 +580,7 @@ impl Engine {
         let (intents, conflicts) = match &link {
             Some(link) => {
                 let ids = [link.id];
-                (
-                    self.store.intents(&ids, self.clock.now()).await?,
-                    self.store.conflicts(&ids).await?,
-                )
+                (self.store.intents(&ids).await?, self.store.conflicts(&ids).await?)
             }
             None => (Vec::new(), Vec::new()),
         };

@@ -274,7 +274,7 @@ impl Work<'_> {
         }
         link.page_mark = Some(answer.last_edited_time);
         link.page_edited_at = link.page_edited_at.max(Some(answer.last_edited_time));
-        link.page_written_at = Some(now);
+        link.page_written_at = Some(intent.sent_at);
         link.status = match answer.properties.get(&entity.sync_status) {
             Some(PropertyRead::Whole(Value::Choice(choice))) => Some(choice.name.clone()),
             _ => None,

@@ -24,11 +24,7 @@ impl Work<'_> {
     /// Settles the entity's open intents as far as can be told now.
     pub(super) async fn recover(&self, entity: &Entity) -> Result<(), EngineError> {
         for link in self.engine.store.links_with_intents(&entity.name).await? {
-            let intents = self
-                .engine
-                .store
-                .intents(&[link.id], self.engine.clock.now())
-                .await?;
+            let intents = self.engine.store.intents(&[link.id]).await?;
             let mut link = link;
             for intent in intents
                 .into_iter()
@@ -194,8 +190,7 @@ impl Work<'_> {
         if shows_all(&pending, page) {
             return Ok((pending, None));
         }
-        let now = self.engine.clock.now();
-        let earlier = self.engine.store.intents(&[link.id], now).await?.into_iter();
+        let earlier = self.engine.store.intents(&[link.id]).await?.into_iter();
         let earlier = earlier
             .filter(|intent| {
                 intent.kind == IntentKind::CreatePage && intent.status == IntentStatus::Abandoned
@@ -245,6 +240,8 @@ impl Work<'_> {
             records.push(Record::Audit(entry));
         }
         intent.status = IntentStatus::Abandoned;
+        // From here on it is kept: for as long as nobody looked it was open.
+        intent.settle_after = intent.settle_after.max(now);
         link.missed = None;
         link.look_again_at = Some(now);
         if link.phase == Phase::TrashingPage {

@@ -147,7 +147,7 @@ impl Work<'_> {
             _ => Phase::Tombstone,
         };
         link.page_mark = Some(answer.last_edited_time);
-        link.page_written_at = Some(self.engine.clock.now());
+        link.page_written_at = Some(intent.sent_at);
         link.troubles.clear();
         intent.status = IntentStatus::Settled;
         self.commit(vec![Record::Intent(intent), Record::Link(Box::new(link))])

@@ -40,7 +40,7 @@ pub struct Link {
     pub page_edited_at: Option<OffsetDateTime>,
     /// `last_edited_time` in the answer of our own last settled write.
     pub page_mark: Option<OffsetDateTime>,
-    /// When that answer came, on the database's clock.
+    /// When that write was sent, on the database's clock: its `last_edited_time` is no older.
     pub page_written_at: Option<OffsetDateTime>,
     /// When the link was last written with both sides looked at.
     pub settled_at: Option<OffsetDateTime>,
@@ -297,12 +297,9 @@ pub trait Store: Send + Sync {
     /// How many links the entity has.
     fn totals<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<LinkTotals, StoreError>>;
 
-    /// The intents of these links: pending ones, and the others of the last 24 hours before `now`.
-    fn intents<'a>(
-        &'a self,
-        links: &'a [Uuid],
-        now: OffsetDateTime,
-    ) -> BoxFuture<'a, Result<Vec<Intent>, StoreError>>;
+    /// The intents of these links: pending ones, and the others until a run ends that began 24 hours after they were settled
+    /// or given up.
+    fn intents<'a>(&'a self, links: &'a [Uuid]) -> BoxFuture<'a, Result<Vec<Intent>, StoreError>>;
 
     /// The links of the entity that have a pending intent.
     fn links_with_intents<'a>(&'a self, entity: &'a str) -> BoxFuture<'a, Result<Vec<Link>, StoreError>>;

@@ -31,7 +31,12 @@ pub struct Accepted {
 /// Accepts, or not, what one field was read to hold.
 pub fn accept(field: &FieldFacts, observation: &Observation) -> Accepted {
     let is_older = is_older(observation);
-    let Some(mut bases) = field.state.bases.clone() else {
+    let bases = field
+        .state
+        .bases
+        .clone()
+        .or_else(|| sent_unseen(field, observation));
+    let Some(mut bases) = bases else {
         return Accepted {
             bases: None,
             row_changed: false,
@@ -70,7 +75,8 @@ pub fn accept(field: &FieldFacts, observation: &Observation) -> Accepted {
                 bases.page = page.clone();
                 page_changed = false;
             }
-        } else if page_changed && !stale && !is_put_back && is_own_late_write(page, field, observation) {
+        } else if page_changed && !stale && !is_put_back && own_late_write(page, field, observation).is_some()
+        {
             bases.page = page.clone();
             page_changed = false;
             late_write = true;
@@ -155,20 +161,24 @@ fn may_be_stale(page: &Value, page_changed: bool, field: &FieldFacts, observatio
 /// R3: a value that we sent, that is not the baseline, and that nobody but us can have put there now.
 ///
 /// An abandoned request may land at any time. One that was seen to apply may land once more; then the page's last edit
-/// is ours. One that was answered does not land again: its value is there by us only as long as the page's last edit is
-/// that very write, and an older read was taken for an edit meanwhile. After a later edit, somebody put it back.
-fn is_own_late_write(page: &Value, field: &FieldFacts, observation: &Observation) -> bool {
+/// is ours. One that was answered does not land again.
+fn own_late_write<'a>(page: &Value, field: &'a FieldFacts, observation: &Observation) -> Option<&'a Sent> {
     let by_us = observation.page_facts.is_some_and(|facts| facts.edited_by_us);
-    let mark = observation.link.as_ref().and_then(|link| link.page_mark);
-    let is_untouched = observation
-        .page_facts
-        .zip(mark)
-        .is_some_and(|(facts, mark)| facts.edited_at <= mark);
-    let may_be_ours = |sent: &Sent| sent.abandoned || (by_us && (!sent.answered || is_untouched));
+    let may_be_ours = |sent: &Sent| sent.abandoned || (by_us && !sent.answered);
     field
         .sent
         .iter()
-        .any(|sent| sent.value == *page && !sent.pending && may_be_ours(sent))
+        .find(|sent| sent.value == *page && !sent.pending && may_be_ours(sent))
+}
+
+/// R3, of a field never agreed on: what we sent stands on the page, and the answer was lost. It was agreed on then.
+fn sent_unseen(field: &FieldFacts, observation: &Observation) -> Option<Bases> {
+    let page = field.page.as_ref().ok().filter(|_| !field.agree)?;
+    let sent = own_late_write(page, field, observation)?;
+    Some(Bases {
+        row: sent.from_row.clone()?,
+        page: page.clone(),
+    })
 }
 
 /// R4: whether a read shows that a pending request was applied: every field it sent holds what was sent.

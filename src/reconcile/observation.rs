@@ -217,8 +217,6 @@ pub struct LinkFacts {
     pub page_mark: Option<OffsetDateTime>,
     /// `last_edited_time` of the newest read so far, for as long as an answer may be behind it.
     pub page_edited_at: Option<OffsetDateTime>,
-    /// When that answer came, on the database's clock.
-    pub page_written_at: Option<OffsetDateTime>,
     /// Whether the page was seen in the trash before.
     pub was_trashed: bool,
     /// Whether at least two complete listings, 24 hours apart, did not show the page.

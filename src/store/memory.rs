@@ -15,13 +15,10 @@ use crate::ports::{
 use crate::reconcile::{Phase, Side};
 use crate::value::{PageId, RecordKey};
 
-/// How long settled and abandoned intents are kept.
+/// How long settled and abandoned intents are kept, as in the real store.
 ///
 /// Source: sync semantics, 5.0 R3: our own request may land that late.
 const KEEP_INTENTS: Duration = Duration::from_hours(24);
-
-/// How long they stand in the store: an hour longer, as in the real one.
-const FORGET_INTENTS: Duration = Duration::from_hours(25);
 
 /// What a [`MemoryStore`] held at an instant.
 #[derive(Clone)]
@@ -144,10 +141,21 @@ impl State {
             }
             Record::Acknowledged(entity, notes) => Undo::Acknowledged(entity, notes),
             Record::Run(run) => {
-                // As the real store does; nobody asks for them any more, so that this needs no taking back.
-                self.intents.retain(|_, intent| {
-                    intent.status == IntentStatus::Pending || run.started_at - intent.sent_at < FORGET_INTENTS
-                });
+                // A run ends with it, so that the first one after a long rest has seen them all.
+                let is_over = |intent: &&Intent| {
+                    intent.status != IntentStatus::Pending
+                        && run.started_at - intent.settle_after >= KEEP_INTENTS
+                };
+                let over: Vec<Uuid> = self
+                    .intents
+                    .values()
+                    .filter(is_over)
+                    .map(|intent| intent.id)
+                    .collect();
+                undo.extend(
+                    over.into_iter()
+                        .map(|id| Undo::Intent(id, self.intents.remove(&id))),
+                );
                 Undo::Run(run.id, self.runs.insert(run.id, run))
             }
             Record::Pin(pin) => Undo::Pin(pin.name.clone(), self.pins.insert(pin.name.clone(), pin)),
@@ -447,21 +455,13 @@ impl Store for MemoryStore {
         })
     }
 
-    fn intents<'a>(
-        &'a self,
-        links: &'a [Uuid],
-        now: OffsetDateTime,
-    ) -> BoxFuture<'a, Result<Vec<Intent>, StoreError>> {
+    fn intents<'a>(&'a self, links: &'a [Uuid]) -> BoxFuture<'a, Result<Vec<Intent>, StoreError>> {
         self.found(move |state| {
-            state
+            let of_links = state
                 .intents
                 .values()
-                .filter(|intent| {
-                    links.contains(&intent.link)
-                        && (intent.status == IntentStatus::Pending || now - intent.sent_at < KEEP_INTENTS)
-                })
-                .cloned()
-                .collect()
+                .filter(|intent| links.contains(&intent.link));
+            of_links.cloned().collect()
         })
     }
 

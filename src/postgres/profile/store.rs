@@ -151,13 +151,9 @@ impl Store for ProfileDatabase {
         })
     }
 
-    fn intents<'a>(
-        &'a self,
-        links: &'a [Uuid],
-        now: OffsetDateTime,
-    ) -> BoxFuture<'a, Result<Vec<Intent>, StoreError>> {
+    fn intents<'a>(&'a self, links: &'a [Uuid]) -> BoxFuture<'a, Result<Vec<Intent>, StoreError>> {
         in_transaction!(self, "read the journal", |connection| {
-            self.state.intents(connection, links, now)
+            self.state.intents(connection, links)
         })
     }
 

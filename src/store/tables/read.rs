@@ -13,7 +13,7 @@ use crate::ports::{AuditFilter, Marks, Pin, RunRecord};
 use crate::reconcile::Side;
 
 impl StateTables {
-    /// Intents of links: pending ones, and the others of the last 24 hours.
+    /// Intents of links: pending ones, and the others for as long as they are kept.
     ///
     /// # Errors
     /// When the database fails, or a body cannot be read.
@@ -21,15 +21,10 @@ impl StateTables {
         &self,
         connection: &mut PgConnection,
         links: &[Uuid],
-        now: OffsetDateTime,
     ) -> Result<Vec<Intent>, StateError> {
         let rows = self
-            .query(
-                "select body::text from {s}.intent where profile = $1 and link = any($2) \
-                 and (pending or sent_at > $3 - interval '24 hours') order by id",
-            )
+            .query("select body::text from {s}.intent where profile = $1 and link = any($2) order by id")
             .bind(links)
-            .bind(now)
             .fetch_all(connection)
             .await?;
         bodies(&rows)

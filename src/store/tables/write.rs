@@ -27,15 +27,15 @@ impl StateTables {
             }
             Record::Intent(intent) => {
                 self.query(
-                    "insert into {s}.intent (id, profile, link, entity, pending, sent_at, body) \
+                    "insert into {s}.intent (id, profile, link, entity, pending, settle_after, body) \
                      values ($2, $1, $3, $4, $5, $6, $7::text::json) on conflict (id) do update \
-                     set pending = excluded.pending, sent_at = excluded.sent_at, body = excluded.body",
+                     set pending = excluded.pending, settle_after = excluded.settle_after, body = excluded.body",
                 )
                 .bind(intent.id)
                 .bind(intent.link)
                 .bind(&intent.entity)
                 .bind(intent.status == IntentStatus::Pending)
-                .bind(intent.sent_at)
+                .bind(intent.settle_after)
                 .bind(body(intent)?)
                 .execute(connection)
                 .await?;
@@ -171,11 +171,13 @@ impl StateTables {
     }
 
     async fn put_run(&self, connection: &mut PgConnection, run: &RunRecord) -> Result<(), StateError> {
-        // Once a run is often enough: an intent is of use for 24 hours after its request.
-        self.query("delete from {s}.intent where profile = $1 and not pending and sent_at < $2 - interval '25 hours'")
-            .bind(run.started_at)
-            .execute(&mut *connection)
-            .await?;
+        // A run ends with it, so that the first one after a long rest has seen them all.
+        self.query(
+            "delete from {s}.intent where profile = $1 and not pending and settle_after <= $2 - interval '24 hours'",
+        )
+        .bind(run.started_at)
+        .execute(&mut *connection)
+        .await?;
         self.query(
             "insert into {s}.run (id, profile, started_at, body) values ($2, $1, $3, $4::text::json) \
              on conflict (id) do update set body = excluded.body",

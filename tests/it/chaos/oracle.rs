@@ -724,7 +724,10 @@ pub(super) async fn leave(stage: &Stage, people: &People, connection: &mut PgCon
         ("rows", "select * from things order by id"),
         ("history", "select * from chaos_history order by seq"),
         ("links", "select * from frames_sync.link"),
-        ("intents", "select * from frames_sync.intent order by sent_at"),
+        (
+            "intents",
+            "select * from frames_sync.intent order by settle_after",
+        ),
         (
             "conflicts",
             "select * from frames_sync.conflict order by opened_at",

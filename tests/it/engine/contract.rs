@@ -62,17 +62,20 @@ fn update(key: &str, to: &str, expect: &str) -> RowWrite {
     }
 }
 
-/// What is older than it is kept goes, and nothing else: neither what is of that instant nor what is open.
-async fn forgets(store: &dyn Store, fence: Fence, entry: &AuditEntry, now: time::OffsetDateTime) {
-    let old = now - time::Duration::days(40);
-    let before = now - time::Duration::days(30);
-    let run = |number, started_at| RunRecord {
+fn run(number: u128, started_at: time::OffsetDateTime) -> RunRecord {
+    RunRecord {
         id: Uuid::from_u128(number),
         command: "sync".to_owned(),
         started_at,
         finished_at: None,
         report: None,
-    };
+    }
+}
+
+/// What is older than it is kept goes, and nothing else: neither what is of that instant nor what is open.
+async fn forgets(store: &dyn Store, fence: Fence, entry: &AuditEntry, now: time::OffsetDateTime) {
+    let old = now - time::Duration::days(40);
+    let before = now - time::Duration::days(30);
     let conflict = |number, status, closed_at| Conflict {
         id: Uuid::from_u128(number),
         link: entry.link.unwrap_or_default(),
@@ -353,19 +356,20 @@ pub(crate) async fn holds(store: &dyn Store, rows: &dyn Rows, now: time::OffsetD
     );
     assert!(store.open_conflicts(None).await.unwrap().is_empty());
 
-    // An intent is told while its outcome is open, and for a day after that.
-    let intent = |id: u128, status: IntentStatus, sent_at: time::OffsetDateTime| Intent {
+    let two_days_ago = now - time::Duration::days(2);
+    // An intent is told while its outcome is open, and until a run ends a day after that; a request that nobody had looked after
+    // for long may have been sent before.
+    let intent = |id: u128, status: IntentStatus, settle_after: time::OffsetDateTime| Intent {
         id: Uuid::from_u128(id),
         link: stored.id,
         entity: "teams".to_owned(),
         kind: IntentKind::PatchPage,
         fields: Vec::new(),
         attempt: 1,
-        sent_at,
-        settle_after: sent_at,
+        sent_at: two_days_ago,
+        settle_after,
         status,
     };
-    let two_days_ago = now - time::Duration::days(2);
     let intents = [
         intent(50, IntentStatus::Pending, two_days_ago),
         intent(51, IntentStatus::Settled, two_days_ago),
@@ -374,7 +378,10 @@ pub(crate) async fn holds(store: &dyn Store, rows: &dyn Rows, now: time::OffsetD
     ];
     let written = Commit::of(intents.clone().map(Record::Intent).to_vec());
     store.commit(fence, written).await.unwrap();
-    let told = store.intents(&[stored.id], now).await.unwrap();
+    assert_eq!(store.intents(&[stored.id]).await.unwrap(), intents);
+    let run = Commit::of(vec![Record::Run(run(33, now))]);
+    store.commit(fence, run).await.unwrap();
+    let told = store.intents(&[stored.id]).await.unwrap();
     assert_eq!(told, [intents[0].clone(), intents[3].clone()]);
     assert_eq!(store.links_with_intents("teams").await.unwrap().len(), 1);
     let gone = Commit::of(vec![Record::IntentGone(Uuid::from_u128(50))]);

@@ -84,7 +84,6 @@ pub(crate) fn observation(row: RowState, page: PageState, field: FieldFacts) -> 
             phase: Phase::Linked,
             page_mark: None,
             page_edited_at: None,
-            page_written_at: None,
             was_trashed: false,
             missed_for_a_day: false,
             chosen: None,

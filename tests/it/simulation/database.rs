@@ -775,14 +775,10 @@ impl Store for Session {
         self.store().totals(entity)
     }
 
-    fn intents<'a>(
-        &'a self,
-        links: &'a [Uuid],
-        now: OffsetDateTime,
-    ) -> BoxFuture<'a, Result<Vec<Intent>, StoreError>> {
+    fn intents<'a>(&'a self, links: &'a [Uuid]) -> BoxFuture<'a, Result<Vec<Intent>, StoreError>> {
         Box::pin(async move {
             self.remembering()?;
-            let mut intents = self.store().intents(links, now).await?;
+            let mut intents = self.store().intents(links).await?;
             if self.world.is(Mutant::NoOwnLateWrite) {
                 intents.retain(|intent| intent.status == IntentStatus::Pending);
             }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::Schedule;
 use super::mutants::Mutant;
 use super::schema::{DONE, Drift, KIND};
+use super::tape::Millis;
 use super::world::{
     BOT, Cell, FIELDS, NEIGHBOUR, NEIGHBOURS, PROJECTS, RELATION, State, TEAMS, Write, is_paused, normal,
     property, text,
@@ -274,7 +275,7 @@ impl Schedule {
             {
                 vec![&p.text, &n.text]
             }
-            (_, Some(p), Some(n)) if loose || n.raced || rows.wrote(n) || pages.wrote(p) => {
+            (_, Some(p), Some(n)) if loose || n.raced || n.puts_back || rows.wrote(n) || pages.wrote(p) => {
                 vec![&p.text, &n.text]
             }
             (_, Some(p), Some(n)) => match (both(p, n), setting.conflict) {
@@ -298,6 +299,22 @@ impl Schedule {
             return;
         }
         let is_kept = |n: &Write| n.raced || n.text == final_value || accounts.values.contains(&n.text);
+        let chosen = state.values_chosen.get(&(key.clone(), field.to_owned()));
+        let is_newest = |at: Millis| p.into_iter().chain(n).all(|write| write.at <= at);
+        if chosen.is_some_and(|(at, value)| *value == final_value && is_newest(*at)) {
+            // A person took it, with both before their eyes.
+            return;
+        }
+        let never_agreed = p.is_some_and(|p| p.text.is_empty() && !p.agreed);
+        if never_agreed && pages.held.contains(&final_value) && n.is_none_or(|n| n.text == final_value) {
+            // F9: the empty side of a field that was never agreed on is filled, whoever emptied it.
+            return;
+        }
+        let brought = (id.clone(), field.to_owned(), final_value.clone());
+        if state.brought.contains(&brought) && n.is_none_or(is_kept) {
+            // 6.10: a person approved of going on from a page that a request had changed which the database forgot.
+            return;
+        }
         if state.left.contains(&key) && rows.arrived.last() == Some(&final_value) && n.is_none_or(is_kept) {
             // E8 and E9: it came back with what it held when it left; what its page was given last is in the log.
             return;
@@ -468,6 +485,10 @@ impl Schedule {
         let links = self.world.postgres.links();
         let mut state = self.world.lock();
         let began = state.runners[runner].began;
+        if state.shifted_at.is_some_and(|at| at >= began) {
+            // What stood at the seam of two parts was in none; the next listing has it.
+            return;
+        }
         let mut missed = Vec::new();
         for link in links {
             let waits = link.look_again_at.is_some() || !link.troubles.is_empty();
@@ -598,6 +619,10 @@ impl Schedule {
             ) else {
                 continue;
             };
+            if !FIELDS.contains(&field.as_str()) {
+                // Of relations, selects and boxes nobody keeps who wrote what.
+                continue;
+            }
             let key = conflict.key.to_string();
             let rows = state.rows.get(&key, field.as_str());
             let pages = state.cells.get(id.as_str(), field.as_str());
@@ -617,10 +642,8 @@ impl Schedule {
                 continue;
             }
             let (Some(p), Some(n)) = (p, n) else {
-                // What stood there when it was closed again: one of the values may well be ours. Of a relation, an option and a
-                // box nobody writes down who set them: the sides call one thing by different names.
-                let untold = [RELATION, KIND, DONE].contains(&field.as_str());
-                if conflict.status == ConflictStatus::Superseded || untold {
+                if conflict.status == ConflictStatus::Superseded {
+                    // What stood there when it was closed again: one of the values may well be ours.
                     continue;
                 }
                 found.push(format!(
@@ -628,7 +651,7 @@ impl Schedule {
                 ));
                 continue;
             };
-            if rows.wrote(n) || pages.wrote(p) {
+            if rows.wrote(n) || pages.wrote(p) || n.puts_back {
                 continue;
             }
             if rows.had_seen(p, n) || pages.had_seen(n, p) {

@@ -157,7 +157,7 @@ impl Schedule {
         state.related.remove(&key.to_string());
         for (field, value) in &values {
             self.world
-                .row_written(&mut state, &key.to_string(), field, value, false);
+                .row_written(&mut state, &key.to_string(), field, value, None);
             state.entitle(org, value);
         }
         state.entitle(org, &Value::text(key.to_string()));
@@ -207,7 +207,7 @@ impl Schedule {
         trigger(&mut row, self.world.tape.setting.table_acts);
         let agreed = self.agreed_on(key, field);
         let mut state = self.world.lock();
-        let in_step = agreed.is_some_and(|(page, agreed)| {
+        let in_step = agreed.map(|(page, agreed)| {
             let page = state.pages.get(&page).map(|page| &page.now().page);
             let held = page.and_then(|page| page.properties.get(&PropertyId::from(field)));
             held == Some(&PropertyRead::Whole(agreed))
@@ -867,7 +867,19 @@ impl Schedule {
         };
         let side = if postgres { Side::Postgres } else { Side::Notion };
         self.touch(&key);
-        self.world.lock().chosen.insert(key.to_string());
+        let now = self.world.now();
+        let value = match side {
+            Side::Postgres => &conflict.row,
+            Side::Notion => &conflict.page_value,
+        };
+        let mut state = self.world.lock();
+        state.chosen.insert(key.to_string());
+        if let (Some(field), Some(value)) = (&conflict.property, value) {
+            let field = (key.to_string(), field.to_string());
+            let value = super::world::normal(&super::world::text(value));
+            state.values_chosen.insert(field, (now, value));
+        }
+        drop(state);
         let mut chosen = self
             .world
             .postgres

@@ -283,7 +283,7 @@ impl Store for Real {
             -> Result<Vec<Link>, StoreError>;
         fn links_troubled<'a>(&'a self, entity: &'a str, limit: usize) -> Result<Vec<Link>, StoreError>;
         fn totals<'a>(&'a self, entity: &'a str) -> Result<LinkTotals, StoreError>;
-        fn intents<'a>(&'a self, links: &'a [Uuid], now: OffsetDateTime) -> Result<Vec<Intent>, StoreError>;
+        fn intents<'a>(&'a self, links: &'a [Uuid]) -> Result<Vec<Intent>, StoreError>;
         fn links_with_intents<'a>(&'a self, entity: &'a str) -> Result<Vec<Link>, StoreError>;
         fn conflicts<'a>(&'a self, links: &'a [Uuid]) -> Result<Vec<Conflict>, StoreError>;
         fn open_conflicts<'a>(&'a self, entity: Option<&'a str>) -> Result<Vec<Conflict>, StoreError>;
@@ -423,7 +423,7 @@ impl Schedule {
         }
         left.extend(postgres.links().iter().map(|link| format!("link {link:?}")));
         let links: Vec<Uuid> = postgres.links().iter().map(|link| link.id).collect();
-        let mut intents = postgres.store().intents(&links, self.world.database_time());
+        let mut intents = postgres.store().intents(&links);
         if let std::task::Poll::Ready(intents) = super::executor::poll_once(intents.as_mut()) {
             left.push(format!("intents {intents:?}"));
         }

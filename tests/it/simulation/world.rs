@@ -42,7 +42,11 @@ pub(crate) struct Write {
     pub(crate) arrived: usize,
     /// Whether the text was there already, and only its formatting was changed: no row ever shows that.
     pub(crate) formats: bool,
-    /// Of a row's: whether the engine had taken in all that the page held, its formatting too, when it was made.
+    /// Whether the formatting had been changed before: then it may be what both sides agreed on, and nothing was edited.
+    pub(crate) puts_back: bool,
+    /// Of a row's: whether anything had been agreed on of the field when it was made; and whether the engine had taken in all
+    /// that the page held, its formatting too.
+    pub(crate) agreed: bool,
     pub(crate) in_step: bool,
     /// Whether a write of ours overwrote it that could not have seen it: the declared window.
     pub(crate) raced: bool,
@@ -257,8 +261,9 @@ pub(crate) struct State {
     pub(crate) page_related: BTreeSet<String>,
     /// When the application deleted each row.
     pub(crate) deleted_at: BTreeMap<String, Millis>,
-    /// Records that a person decided something about.
+    /// Records that a person decided something about; and of their fields, when which value was chosen.
     pub(crate) chosen: BTreeSet<String>,
+    pub(crate) values_chosen: BTreeMap<(String, String), (Millis, String)>,
     /// The present keys of rows that were given others, by the record's number; and by each former key.
     pub(crate) renamed: BTreeMap<u8, String>,
     pub(crate) followed: BTreeMap<String, String>,
@@ -290,6 +295,10 @@ pub(crate) struct State {
     /// Between the backup and that: of what was sent then, intent and audit entry are gone with the rest.
     pub(crate) forgotten: Range<Millis>,
     pub(crate) timeline: u64,
+    /// What requests brought to a page, by field, that were sent then and arrived later.
+    pub(crate) brought: BTreeSet<(PageId, String, String)>,
+    /// When a listing last came to show one page more or less: the parts of one that is under way shift.
+    pub(crate) shifted_at: Option<Millis>,
     /// Profiles whose database is not the one that was pinned, until a person approves.
     pub(crate) quarantined: [bool; 2],
     pub(crate) trace: u64,
@@ -624,7 +633,12 @@ impl World {
         let mut version = page.now().clone();
         version.listed_at = (now + lag).max(version.listed_at);
         version.at = now;
+        let listed = |version: &Version| (version.page.in_trash, version.page.parent, version.hidden);
+        let before = listed(&version);
         change(&mut version);
+        if listed(&version) != before {
+            state.shifted_at = state.shifted_at.max(Some(version.listed_at));
+        }
         version.page.last_edited_time = minute;
         version.page.last_edited_by = UserId::from(by);
         page.versions.push(version);
@@ -656,11 +670,15 @@ impl World {
                 .insert(PropertyId::from(field), PropertyRead::Whole(value));
         });
         let cell = state.cells.entry(id.as_str(), field);
+        let mut before = cell.writes.iter();
+        let puts_back = formats && before.any(|write| write.formats && write.text == written);
         cell.writes.push(Write {
             at: now,
             text: written,
             arrived: cell.arrived.len(),
             formats,
+            puts_back,
+            agreed: false,
             in_step: false,
             raced: false,
             withdrawn: false,
@@ -686,6 +704,8 @@ impl World {
                 text: normal(&text(value)),
                 arrived: 0,
                 formats: false,
+                puts_back: false,
+                agreed: false,
                 in_step: false,
                 raced: false,
                 withdrawn: false,
@@ -694,14 +714,14 @@ impl World {
         id
     }
 
-    /// The application writes a column, knowing or not what the page holds.
+    /// The application writes a column, knowing or not what the page holds: `in_step` is `None` where nothing was agreed on.
     pub(crate) fn row_written(
         &self,
         state: &mut State,
         key: &str,
         field: &str,
         value: &Value,
-        in_step: bool,
+        in_step: Option<bool>,
     ) {
         let now = self.now();
         state.user_edits += 1;
@@ -713,7 +733,9 @@ impl World {
             text: written,
             arrived: cell.arrived.len(),
             formats: false,
-            in_step,
+            puts_back: false,
+            agreed: in_step.is_some(),
+            in_step: in_step == Some(true),
             raced: false,
             withdrawn: false,
         });
@@ -748,10 +770,10 @@ impl World {
                 .map(|(_, value)| normal(&text(value)));
             let old = normal(&property(&before, field));
             let cell = state.cells.entry(id.as_str(), field);
-            let pulled = state
-                .rows
-                .get(&key, field)
-                .is_some_and(|row| row.arrived.contains(&old));
+            let row = state.rows.get(&key, field);
+            let pulled = row.is_some_and(|row| row.arrived.contains(&old));
+            // What an old read has replaced in the row since is not known to stand on the page.
+            let is_known = row.is_some_and(|row| row.arrived.last() == Some(&old));
             let overwrites = sent.as_ref().map_or(removes, |sent| *sent != old);
             let newer = |last: &Write| {
                 let deleted_at = state.deleted_at.get(&key);
@@ -775,7 +797,7 @@ impl World {
                 ));
             }
             if overwrites && let Some(last) = cell.writes.last_mut().filter(|last| last.text == old) {
-                if last.at > snapshot && (last.formats || !pulled) {
+                if last.at > snapshot && (last.formats || !is_known) {
                     last.raced = true;
                     raced = true;
                 } else if last.at <= snapshot && !state.forgotten.contains(&sent_at) {
@@ -848,6 +870,11 @@ impl World {
         };
         match &late.page {
             Some(page) => {
+                if state.forgotten.contains(&late.sent) {
+                    let sent = late.write.properties.iter();
+                    let sent = sent.map(|(id, value)| (page.clone(), id.to_string(), normal(&text(value))));
+                    state.brought.extend(sent);
+                }
                 let trashed = state.pages.get(page).is_some_and(|page| page.now().page.in_trash);
                 if !trashed || late.write.in_trash.is_some() {
                     self.apply(&mut state, page, &late.write, late.snapshot, late.sent);
