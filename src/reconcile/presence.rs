@@ -452,9 +452,12 @@ fn without_link(observation: &Observation) -> Presence {
         }
         // A person duplicated a page, and its label with it.
         (_, PageState::Live, Label::LinkedElsewhere) => {
-            let action = match policy.on_duplicate {
-                OnDuplicate::Flag => PresenceAction::FlagDuplicate,
-                OnDuplicate::NewRow => PresenceAction::ClearLabel,
+            let action = match (policy.on_duplicate, policy.on_page_create) {
+                (OnDuplicate::NewRow, OnPageCreate::InsertRow) => PresenceAction::ClearLabel,
+                // Where no rows are made of pages, one without a label is on no list.
+                (OnDuplicate::Flag, _) | (OnDuplicate::NewRow, OnPageCreate::Ignore) => {
+                    PresenceAction::FlagDuplicate
+                }
             };
             (Case::E17, action, Reason::PageIsDuplicate)
         }

@@ -70,7 +70,7 @@ error_codes! {
         page become a new record, or delete the page.",
     /// Two pages for one record.
     DuplicatePage = "duplicate_page": "This page carries the `postgres_id` of a record that has another page. Its \
-        edits are not read. Trash it, or set `on_duplicate: new_row`.",
+        edits are not read. Trash it, or set `on_duplicate: new_row` with `on_page_create: insert_row`.",
     /// A page is in the trash while its row is not.
     PageTrashed = "page_trashed": "The page was put in the trash while its row is still there. Nothing is done by \
         default; restore the page, delete the row, or set `on_page_trash`.",

@@ -15,7 +15,9 @@ impl ErrorCode {
             Self::CodecUnstable => "look for a trigger or a Notion automation that rewrites the field",
             Self::LeavesScope => "correct the value on the page: it decides whose row this is",
             Self::UnknownId => "clear the page's `postgres_id`, or delete the page",
-            Self::DuplicatePage => "trash the copy, or set `on_duplicate: new_row`",
+            Self::DuplicatePage => {
+                "trash the copy, or set `on_duplicate: new_row` with `on_page_create: insert_row`"
+            }
             Self::PageTrashed => "restore the page, delete the row, or set `on_page_trash`",
             Self::PageMoved => "move the page back into its database",
             Self::PageInaccessible => "share the database with the connection again",

@@ -19,11 +19,6 @@ use super::world::{BOT, FIELDS, LateWrite, NEIGHBOUR, RELATION, World, profile, 
 /// How many pages one answer holds: few, so that listings have several parts.
 const IN_AN_ANSWER: usize = 3;
 
-/// How long a create without an answer is waited for.
-///
-/// Source: sync semantics, section 5.
-const CREATE_IS_AWAITED: Millis = 480_000;
-
 /// How many references a page shows: Notion's 25, scaled down.
 const SHOWN_REFERENCES: usize = 1;
 
@@ -202,11 +197,10 @@ impl Connection {
     /// 5.3: a create whose outcome is unknown is not sent again as long as it may still arrive, or be missing from the index;
     /// how long that is, the database's clock says.
     fn check_create(&self, created: &(String, String)) {
-        let [stepped, _] = self.world.timeline.stepped();
-        let now = self.world.now() + stepped;
+        let now = self.world.database_time();
         let mut state = self.world.lock();
-        let earlier = state.creating.insert(created.clone(), now);
-        if earlier.is_some_and(|earlier| now - earlier < CREATE_IS_AWAITED) {
+        state.wait_for_creates(now);
+        if state.creating.insert(created.clone(), now).is_some() {
             let what = format!(
                 "5.3: a page of {} was created again while the first may come",
                 created.1

@@ -618,6 +618,8 @@ impl Schedule {
     fn step(&self, notion: bool, by: super::tape::Millis) -> bool {
         let between = self.running.iter().all(Option::is_none);
         if between {
+            let now = self.world.database_time();
+            self.world.lock().wait_for_creates(now);
             self.world.timeline.step(usize::from(notion), by);
         }
         between

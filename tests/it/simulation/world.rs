@@ -201,6 +201,11 @@ pub(crate) struct RunnerState {
     pub(crate) scan_is_over: bool,
 }
 
+/// How long a create without an answer is waited for.
+///
+/// Source: sync semantics, section 5.
+const CREATE_IS_AWAITED: time::Duration = time::Duration::minutes(8);
+
 /// The database at an earlier instant, and what was known of it then.
 #[derive(Clone)]
 pub(crate) struct Backup {
@@ -275,7 +280,7 @@ pub(crate) struct State {
     /// How often it was made to choose the same rows in other words.
     pub(crate) rescoped: u64,
     /// Creates whose outcome nobody knows yet, by entity and label: when each was sent, on the database's clock.
-    pub(crate) creating: BTreeMap<(String, String), Millis>,
+    pub(crate) creating: BTreeMap<(String, String), OffsetDateTime>,
     /// Until when no commit comes through.
     pub(crate) commits_fail_until: Millis,
     /// Until when nothing in Notion can be seen, and rows are hidden.
@@ -371,6 +376,11 @@ impl State {
         self.entitled
             .get(&normal(value))
             .is_some_and(|who| !who.contains(tenant))
+    }
+
+    /// Creates that were waited for long enough by then, which is asked before each step of the clock that tells.
+    pub(crate) fn wait_for_creates(&mut self, now: OffsetDateTime) {
+        self.creating.retain(|_, sent| now - *sent < CREATE_IS_AWAITED);
     }
 
     /// The key that a row goes by now.
