@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::EngineError;
 use super::run::Work;
-use crate::ports::Pin;
+use crate::ports::{Pin, Record};
 
 /// The pin that remembers the clocks.
 pub(super) const CLOCKS_PIN: &str = "clocks";
@@ -76,6 +77,15 @@ impl Work<'_> {
     pub(super) fn clocks_stepped(&self) -> bool {
         let (before, now) = self.clocks();
         before.is_some_and(|before| now.and_then(|now| now.stepped_until) > before.stepped_until)
+    }
+
+    /// Remembers the clocks before the first record has a time of theirs: a run that ends early leaves such times, and a
+    /// step that follows is to be seen.
+    pub(super) async fn pin_clocks(&self) -> Result<(), EngineError> {
+        match (self.clocks(), self.clocks_unpinned()) {
+            ((None, _), Some(pin)) => self.commit(vec![Record::Pin(pin)]).await,
+            _ => Ok(()),
+        }
     }
 
     /// The pin of the clocks, where it is not what it should be.

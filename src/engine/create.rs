@@ -308,10 +308,14 @@ impl Work<'_> {
                 }
                 Err(error) => {
                     let name = Some(field.name.clone());
-                    let code = error.fault.into();
-                    self.tally
-                        .error(&entity.name, None, Some(&page.id), name, code, error.message);
-                    return self.mark(entity, seen, status::ERROR, None).await;
+                    let retry = if super::trouble::waits(error.fault) {
+                        time::Duration::ZERO
+                    } else {
+                        time::Duration::HOUR
+                    };
+                    return self
+                        .not_inserted(entity, seen, name, error.fault.into(), error.message, retry)
+                        .await;
                 }
             }
         }
@@ -337,10 +341,10 @@ impl Work<'_> {
             match entity.new_row.columns(&columns) {
                 Ok(added) => columns.extend(added),
                 Err(error) => {
-                    let code = error.fault.into();
-                    self.tally
-                        .error(&entity.name, None, Some(&page.id), None, code, error.message);
-                    return self.mark(entity, seen, status::ERROR, None).await;
+                    let (code, retry) = (error.fault.into(), time::Duration::HOUR);
+                    return self
+                        .not_inserted(entity, seen, None, code, error.message, retry)
+                        .await;
                 }
             }
         }
@@ -410,23 +414,37 @@ impl Work<'_> {
             }
             CommitOutcome::RowRefused(RowOutcome::Rejected(rejection)) => {
                 let (code, message) = rejected(&rejection);
-                let key = seen.link.as_ref().map(|link| &link.key);
-                self.tally
-                    .error(&entity.name, key, Some(&page.id), None, code, message);
-                self.mark(entity, seen, status::ERROR, None).await
+                self.not_inserted(entity, seen, None, code, message, time::Duration::HOUR)
+                    .await
             }
             CommitOutcome::RowRefused(_) => {
                 let message = "the row would be outside the profile's scope".to_owned();
-                self.tally.error(
-                    &entity.name,
-                    None,
-                    Some(&page.id),
-                    None,
-                    ErrorCode::LeavesScope,
-                    message,
-                );
-                self.mark(entity, seen, status::ERROR, None).await
+                let code = ErrorCode::LeavesScope;
+                self.not_inserted(entity, seen, None, code, message, time::Duration::HOUR)
+                    .await
             }
         }
+    }
+
+    /// A page that no row can be made of now: it says so, and a record that has a link is looked at again, for neither
+    /// side tells of it once more.
+    async fn not_inserted(
+        &self,
+        entity: &Entity,
+        seen: &Seen,
+        property: Option<String>,
+        code: ErrorCode,
+        message: String,
+        retry: time::Duration,
+    ) -> Result<Step, EngineError> {
+        let page = seen.page.page().map(|page| &page.id);
+        let key = seen.link.as_ref().map(|link| &link.key);
+        self.tally.error(&entity.name, key, page, property, code, message);
+        if let Some(before) = &seen.link {
+            let mut link = before.clone();
+            link.look_again_at = Some(self.engine.clock.now() + retry);
+            self.commit(vec![Record::Link(Box::new(link))]).await?;
+        }
+        self.mark(entity, seen, status::ERROR, None).await
     }
 }

@@ -433,6 +433,11 @@ impl Work<'_> {
             let now = self.engine.clock.now();
             let saw_more =
                 minute.is_some_and(|over| now > over && before.settled_at.is_none_or(|at| at <= over));
+            // So is the first look after a step of a clock: it is what the minutes since can be held against.
+            let stepped_until = self.clocks_stepped_until();
+            let saw_more = saw_more
+                || stepped_until
+                    .is_some_and(|until| now > until && before.settled_at.is_none_or(|at| at <= until));
             if link == *before && records.is_empty() && !saw_more {
                 return Ok(());
             }

@@ -353,6 +353,9 @@ impl Work<'_> {
         }
         let worked = !work.is_empty();
         self.watcher.tell(Progress::Planned { records: work.len() });
+        if worked {
+            self.pin_clocks().await?;
+        }
         self.apply_all(work).await?;
         self.apply_waiting(&refused).await?;
         let mut records = Vec::new();

@@ -194,7 +194,10 @@ impl Work<'_> {
             .notion_offset()
             .map_or(time::Duration::ZERO, |(offset, _)| offset);
         let over = page.last_edited_time - offset + time::Duration::MINUTE;
-        link.settled_at.is_some_and(|at| at > over)
+        // A look from before a step of a clock is none that the minute can be held against.
+        let stepped_until = self.clocks_stepped_until();
+        link.settled_at
+            .is_some_and(|at| at > over && stepped_until.is_none_or(|until| at > until))
     }
 
     /// Whether a page shows anything else than its link remembers.

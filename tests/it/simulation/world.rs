@@ -766,7 +766,8 @@ impl World {
         // People write labels as they like: the record is the one that the link says.
         let linked = self.postgres.find_link(&|link| link.page.as_ref() == Some(id));
         let label = || property(&before, "postgres_id");
-        let key = state.present_key(&linked.map_or_else(label, |link| link.key.to_string()));
+        let key = linked.as_ref().map_or_else(label, |link| link.key.to_string());
+        let key = state.present_key(&key);
         let careless = page
             .at(snapshot)
             .and_then(|seen| careless(&seen.page, &before, write));
@@ -785,10 +786,21 @@ impl World {
             // What an old read has replaced in the row since is not known to stand on the page.
             let is_known = row.is_some_and(|row| row.arrived.last() == Some(&old));
             let overwrites = sent.as_ref().map_or(removes, |sent| *sent != old);
+            let agreed = linked
+                .as_ref()
+                .and_then(|link| link.fields.get(&PropertyId::from(field)))
+                .and_then(|field| field.bases.as_ref());
+            let was_empty = agreed.is_none_or(|bases| text(&bases.page).is_empty());
             let newer = |last: &Write| {
                 let deleted_at = state.deleted_at.get(&key);
+                // What was written into an empty field and taken out again is no edit that anybody could see.
+                let is_undone = last.text.is_empty() && was_empty;
                 // What a write of ours overwrote in the declared window is seen by nobody.
-                deleted_at.is_some_and(|at| last.at > *at) && last.at <= snapshot && !pulled && !last.raced
+                deleted_at.is_some_and(|at| last.at > *at)
+                    && last.at <= snapshot
+                    && !pulled
+                    && !last.raced
+                    && !is_undone
             };
             // What no mapping names is no edit of the record.
             let is_mapped = field != "size" || !self.tape.setting.late_field || state.field_added;
