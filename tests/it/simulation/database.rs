@@ -218,12 +218,13 @@ impl World {
                     .violations
                     .push("F2: a box that was NULL was written as false".to_owned());
             }
-            let old = held.map(text);
+            let old = held.map(|held| state.named(&change.column, &text(held)));
+            let new = state.named(&change.column, &text(&change.value));
             let cell = state.rows.entry(&key, &change.column);
-            cell.arrived.push(normal(&text(&change.value)));
-            cell.held.insert(normal(&text(&change.value)));
-            if let Some(old) = old.map(|old| normal(&old))
-                && old != normal(&text(&change.value))
+            cell.arrives(self.now(), new.clone());
+            cell.held.insert(new.clone());
+            if let Some(old) = old
+                && old != new
                 && cell.writes.last().is_some_and(|last| last.text == old)
             {
                 state

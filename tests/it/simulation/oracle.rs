@@ -80,22 +80,22 @@ impl Schedule {
             links: self.world.all_links(),
             conflicts: self.world.all_conflicts(),
         };
-        let mut keep = |value: &Value| {
-            accounts.values.insert(normal(&text(value)));
+        let state = self.world.lock();
+        let mut keep = |field: &str, value: &Value| {
+            accounts.values.insert(state.named(field, &text(value)));
         };
         for entry in self.world.audit_logs().concat() {
+            let property = entry.property.as_ref().map_or("", PropertyId::as_str);
             match &entry.old {
-                Some(Kept::Value(value)) => keep(value),
-                Some(Kept::Record(values)) => values.values().for_each(&mut keep),
+                Some(Kept::Value(value)) => keep(property, value),
+                Some(Kept::Record(values)) => values.iter().for_each(|(field, value)| keep(field, value)),
                 Some(Kept::Erased { .. }) | None => {}
             }
         }
         for conflict in &accounts.conflicts {
-            conflict
-                .row
-                .iter()
-                .chain(&conflict.page_value)
-                .for_each(&mut keep);
+            let property = conflict.property.as_ref().map_or("", PropertyId::as_str);
+            let values = conflict.row.iter().chain(&conflict.page_value);
+            values.for_each(|value| keep(property, value));
             if let (ConflictStatus::Open | ConflictStatus::Chosen(_), Some(property)) =
                 (conflict.status, &conflict.property)
             {
@@ -242,24 +242,41 @@ impl Schedule {
             ));
             return;
         }
-        let empty = Cell::default();
-        let rows = state.rows.get(&key, field).unwrap_or(&empty);
-        let pages = state.cells.get(id.as_str(), field).unwrap_or(&empty);
-        let (p, n) = (rows.writes.last(), pages.writes.last());
         if held || open {
             // Accounted for: both sides still hold what their people wrote, or what was there.
             return;
         }
+        self.check_edits(state, accounts, link, id, (field, &here), found);
+    }
+
+    /// I1: a field that both sides agree on ended as one of the edits that nobody overruled knowingly, and the others are kept.
+    fn check_edits(
+        &self,
+        state: &State,
+        accounts: &Accounts,
+        link: &Link,
+        id: &PageId,
+        (field, here): (&str, &str),
+        found: &mut Vec<String>,
+    ) {
+        let setting = &self.world.tape.setting;
+        let key = link.key.to_string();
+        let empty = Cell::default();
+        let rows = state.rows.get(&key, field).unwrap_or(&empty);
+        let pages = state.cells.get(id.as_str(), field).unwrap_or(&empty);
+        let (p, n) = (rows.writes.last(), pages.writes.last());
         if p.is_some_and(|p| p.withdrawn) || n.is_some_and(|n| n.withdrawn) {
             // What its own people removed owes nothing to anybody.
             return;
         }
-        let final_value = normal(&here);
+        let final_value = state.named(field, here);
         // A value put back stands twice in the history: which of the two somebody had seen cannot be told by value.
+        // References are few, so that this is common among them.
+        let puts_back = |cell: &Cell, write: Option<&Write>| write.is_some_and(|write| cell.puts_back(write));
+        let put_back = setting.reverts || field == RELATION && (puts_back(rows, p) || puts_back(pages, n));
         // A policy that was changed decided by the one it was at the time; a field named late had its first look late.
         let changed = state.policy.is_some() || (setting.late_field && field == "size");
-        let loose =
-            state.touched.contains(&key) || state.ambiguous.contains(id) || setting.reverts || changed;
+        let loose = state.touched.contains(&key) || state.ambiguous.contains(id) || put_back || changed;
         let both = |p: &Write, n: &Write| {
             // Nothing is told apart from nothing: who emptied a cell knew what had arrived there, and no more is known.
             let p_saw = !n.text.is_empty() && rows.had_seen(p, n);
@@ -323,8 +340,8 @@ impl Schedule {
         if !skipped && !may.contains(&final_value.as_str()) {
             let lost_race = n.is_some_and(|n| n.raced);
             // R3 cannot tell a value put back by hand from our own request landing late; it is kept in the log.
-            let put_back = self.world.tape.setting.reverts
-                && n.is_some_and(|n| accounts.values.contains(&n.text) && n.text != final_value);
+            let put_back =
+                put_back && n.is_some_and(|n| accounts.values.contains(&n.text) && n.text != final_value);
             if !lost_race && !put_back {
                 found.push(format!(
                     "I1: {field} of {key} ended as `{final_value}`, and may be {may:?}"
@@ -445,6 +462,8 @@ impl Schedule {
                 "I2: the relation of {} is `{there}`, not `{wanted}`",
                 link.key
             ));
+        } else if !open && !accounts.open.contains(&(link.id, RELATION.to_owned())) {
+            self.check_edits(state, accounts, link, id, (RELATION, &key), found);
         }
     }
 
@@ -509,7 +528,8 @@ impl Schedule {
             {
                 continue;
             }
-            for field in ["name", "note", "size", "hint"] {
+            let relation = (!state.target_trashed).then_some(RELATION);
+            for field in ["name", "note", "size", "hint"].into_iter().chain(relation) {
                 let shown = property(&now.page, field);
                 let since = page
                     .versions
@@ -526,8 +546,13 @@ impl Schedule {
                     rows.is_some_and(|rows| rows.writes.last().is_some_and(|own| own.at >= edit.at));
                 let arrived = rows.is_some_and(|rows| rows.arrived.contains(&edit.text));
                 let listed = since.listed_at <= began && now.listed_at <= began;
-                let stands = edit.text == normal(&shown) && listed && edit.at <= began;
-                if stands && !edited_too && !arrived && row.get(field).map(text) != Some(shown) {
+                let stands = edit.text == state.named(field, &shown) && listed && edit.at <= began;
+                let held = row.get(field).map(text).unwrap_or_default();
+                let differs = match field {
+                    RELATION => state.named(field, &held) != edit.text,
+                    _ => held != shown,
+                };
+                if stands && !edited_too && !arrived && differs {
                     missed.push(format!(
                         "I12: `{}` was listed, and a cycle passed it over",
                         edit.text
@@ -619,8 +644,8 @@ impl Schedule {
             ) else {
                 continue;
             };
-            if !FIELDS.contains(&field.as_str()) {
-                // Of relations, selects and boxes nobody keeps who wrote what.
+            if [KIND, DONE].contains(&field.as_str()) {
+                // Of selects and boxes nobody keeps who wrote what.
                 continue;
             }
             let key = conflict.key.to_string();
@@ -629,11 +654,16 @@ impl Schedule {
             let (Some(rows), Some(pages)) = (rows, pages) else {
                 continue;
             };
-            let (row, page) = (normal(&text(row)), normal(&text(page)));
-            let p = rows.writes.iter().rev().find(|write| write.text == row);
-            let n = pages.writes.iter().rev().find(|write| write.text == page);
+            let (row, page) = [row, page]
+                .map(|value| state.named(field.as_str(), &text(value)))
+                .into();
+            // What leads to one target was written more than once: one of these edits is meant.
+            let p: Vec<&Write> = rows.writes.iter().filter(|write| write.text == row).collect();
+            let n: Vec<&Write> = pages.writes.iter().filter(|write| write.text == page).collect();
             let loose = state.touched.contains(&key)
                 || state.ambiguous.contains(id)
+                // What a page is seen to lead to depends on the targets too.
+                || (field.as_str() == RELATION && state.target_trashed)
                 || self.world.tape.setting.reverts
                 || row.is_empty()
                 || page.is_empty()
@@ -641,7 +671,7 @@ impl Schedule {
             if loose {
                 continue;
             }
-            let (Some(p), Some(n)) = (p, n) else {
+            if p.is_empty() || n.is_empty() {
                 if conflict.status == ConflictStatus::Superseded {
                     // What stood there when it was closed again: one of the values may well be ours.
                     continue;
@@ -650,18 +680,19 @@ impl Schedule {
                     "I1: a conflict of {field} of {key} is between `{row}` and `{page}`, which nobody wrote"
                 ));
                 continue;
-            };
-            if rows.wrote(n) || pages.wrote(p) || n.puts_back {
+            }
+            if n.iter().any(|n| rows.wrote(n) || n.puts_back) || p.iter().any(|p| pages.wrote(p)) {
                 continue;
             }
-            if rows.had_seen(p, n) || pages.had_seen(n, p) {
+            let all = |is: &dyn Fn(&Write, &Write) -> bool| p.iter().all(|p| n.iter().all(|n| is(p, n)));
+            if all(&|p, n| rows.had_seen(p, n) || pages.had_seen(n, p)) {
                 found.push(format!(
                     "I5: a false conflict of {field} of {key}: `{row}` and `{page}` knew each other"
                 ));
             }
             let wrong = match conflict.reason {
-                Reason::PostgresWasLater => n.at > p.at,
-                Reason::NotionWasLater => p.at > n.at,
+                Reason::PostgresWasLater => all(&|p, n| n.at > p.at),
+                Reason::NotionWasLater => all(&|p, n| p.at > n.at),
                 _ => false,
             };
             if wrong {

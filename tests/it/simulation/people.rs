@@ -155,7 +155,9 @@ impl Schedule {
         state.deleted_at.remove(&key.to_string());
         // A row of a new life refers to nothing, whoever ended the former one.
         state.related.remove(&key.to_string());
-        for (field, value) in &values {
+        let had_another = state.rows.get(&key.to_string(), "name").is_some();
+        let nothing = had_another.then_some((RELATION, Value::Null));
+        for (field, value) in values.iter().chain(&nothing) {
             self.world
                 .row_written(&mut state, &key.to_string(), field, value, None);
             state.entitle(org, value);
@@ -655,8 +657,16 @@ impl Schedule {
         } else {
             values.next().unwrap_or(Value::Null)
         };
-        let done = self.set_column(key, RELATION, value);
+        let held = self.world.postgres.row(TEAMS, key);
+        let is_new = held.and_then(|row| row.get(RELATION).cloned()) != Some(value.clone());
+        let agreed = self.agreed_on(key, RELATION);
+        let done = self.set_column(key, RELATION, value.clone());
         let mut state = self.world.lock();
+        if done && is_new {
+            let key = key.to_string();
+            self.world
+                .row_written(&mut state, &key, RELATION, &value, agreed.map(|_| false));
+        }
         if done && !state.page_related.contains(&key.to_string()) {
             state.related.insert(key.to_string());
         }
@@ -835,12 +845,8 @@ impl Schedule {
             // From here on a target that vanishes may well have been taken out by hand.
             state.related.remove(&key.to_string());
             state.page_related.insert(key.to_string());
-            self.world.person_changes(&mut state, &id, |version| {
-                version.page.properties.insert(
-                    PropertyId::from(RELATION),
-                    PropertyRead::Whole(Value::Pages(targets)),
-                );
-            });
+            self.world
+                .person_sets(&mut state, &id, RELATION, Value::Pages(targets));
         }
         editable
     }
@@ -878,7 +884,7 @@ impl Schedule {
         state.chosen.insert(key.to_string());
         if let (Some(field), Some(value)) = (&conflict.property, value) {
             let field = (key.to_string(), field.to_string());
-            let value = super::world::normal(&super::world::text(value));
+            let value = state.named(&field.1, &super::world::text(value));
             state.values_chosen.insert(field, (now, value));
         }
         drop(state);

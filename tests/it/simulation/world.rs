@@ -58,8 +58,9 @@ pub(crate) struct Write {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cell {
     pub(crate) writes: Vec<Write>,
-    /// What the engine wrote, in order.
+    /// What the engine wrote, in order, and when.
     pub(crate) arrived: Vec<String>,
+    arrived_at: Vec<Millis>,
     /// Everything it ever held.
     pub(crate) held: BTreeSet<String>,
 }
@@ -128,10 +129,27 @@ impl Cell {
         if other.formats {
             return other.at < write.at && write.in_step;
         }
-        self.arrived
-            .iter()
+        let arrivals = self.arrived.iter().zip(&self.arrived_at);
+        // References are few, and the same is written again: what arrived before was another edit's.
+        arrivals
             .take(write.arrived)
-            .any(|arrived| *arrived == other.text)
+            .any(|(arrived, at)| *arrived == other.text && *at >= other.at)
+    }
+
+    /// Whether the cell had held that text before: then nobody can tell which of the two edits was seen.
+    pub(crate) fn puts_back(&self, write: &Write) -> bool {
+        let writes = self.writes.iter().map(|write| &write.text);
+        writes
+            .chain(&self.arrived)
+            .filter(|text| **text == write.text)
+            .count()
+            > 1
+    }
+
+    /// The engine writes that.
+    pub(crate) fn arrives(&mut self, now: Millis, text: String) {
+        self.arrived.push(text);
+        self.arrived_at.push(now);
     }
 
     /// Whether people wrote the value of `other` here themselves: then nobody can tell which they knew of.
@@ -360,6 +378,33 @@ impl State {
             None => {
                 self.coverage.insert(what.to_owned(), 1);
             }
+        }
+    }
+
+    /// A field's text as both sides would write it down: a relation by the keys of what it leads to.
+    pub(crate) fn named(&self, field: &str, text: &str) -> String {
+        if field != RELATION {
+            return normal(text);
+        }
+        let targets = text.split(',').filter(|target| !target.is_empty());
+        let mut keys: Vec<String> = targets
+            .map(|target| {
+                let page = self.pages.get(&PageId::from(target));
+                page.map_or_else(
+                    || target.to_owned(),
+                    |page| property(&page.now().page, "postgres_id"),
+                )
+            })
+            .collect();
+        keys.sort();
+        keys.join(",")
+    }
+
+    /// Notes what a page holds now.
+    fn hold(&mut self, id: &PageId, page: &Page) {
+        for field in FIELDS.into_iter().chain([RELATION]) {
+            let held = self.named(field, &property(page, field));
+            self.cells.entry(id.as_str(), field).hold(held);
         }
     }
 
@@ -606,10 +651,7 @@ impl World {
             hidden: false,
             purged: false,
         };
-        for field in FIELDS {
-            let held = normal(&property(&version.page, field));
-            state.cells.entry(id.as_str(), field).hold(held);
-        }
+        state.hold(&id, &version.page);
         state.pages.insert(
             id.clone(),
             SimPage {
@@ -660,19 +702,21 @@ impl World {
         if let Some(keep) = keep {
             page.versions.drain(..keep);
         }
-        for field in FIELDS {
-            let held = normal(&property(&page.now().page, field));
-            state.cells.entry(id.as_str(), field).hold(held);
-        }
+        let held = page.now().page.clone();
+        state.hold(id, &held);
     }
 
     /// A person sets a property.
     pub(crate) fn person_sets(&self, state: &mut State, id: &PageId, field: &str, value: Value) {
-        let written = normal(&text(&value));
+        let written = state.named(field, &text(&value));
         let now = self.now();
         state.user_edits += 1;
         let held = state.pages.get(id).map(|page| property(&page.now().page, field));
-        let formats = !written.is_empty() && held.is_some_and(|held| normal(&held) == written);
+        let formats = !written.is_empty() && held.is_some_and(|held| state.named(field, &held) == written);
+        if formats && field == RELATION {
+            // What leads there already has no form to change.
+            return self.person_changes(state, id, |_| {});
+        }
         self.change(state, id, PERSON, |version| {
             version
                 .page
@@ -708,10 +752,11 @@ impl World {
             if FIELDS.contains(&field.as_str()) || field.as_str() == "postgres_id" {
                 state.entitle("a", value);
             }
+            let written = state.named(field.as_str(), &text(value));
             let cell = state.cells.entry(id.as_str(), field.as_str());
             cell.writes.push(Write {
                 at: now,
-                text: normal(&text(value)),
+                text: written,
                 arrived: 0,
                 formats: false,
                 puts_back: false,
@@ -735,8 +780,8 @@ impl World {
     ) {
         let now = self.now();
         state.user_edits += 1;
+        let written = state.named(field, &text(value));
         let cell = state.rows.entry(key, field);
-        let written = normal(&text(value));
         cell.held.insert(written.clone());
         cell.writes.push(Write {
             at: now,
@@ -772,14 +817,16 @@ impl World {
             .at(snapshot)
             .and_then(|seen| careless(&seen.page, &before, write));
         let removes = write.in_trash == Some(true) && !before.in_trash;
-        for field in FIELDS.iter().copied() {
+        // What a page is seen to lead to depends on the targets too, once one was in the trash.
+        let relation = (self.tape.setting.relations && !state.target_trashed).then_some(RELATION);
+        for field in FIELDS.into_iter().chain(relation) {
             let mut raced = false;
             let sent = write
                 .properties
                 .iter()
                 .find(|(name, _)| name.as_str() == field)
-                .map(|(_, value)| normal(&text(value)));
-            let old = normal(&property(&before, field));
+                .map(|(_, value)| state.named(field, &text(value)));
+            let old = state.named(field, &property(&before, field));
             let cell = state.cells.entry(id.as_str(), field);
             let row = state.rows.get(&key, field);
             let pulled = row.is_some_and(|row| row.arrived.contains(&old));
@@ -830,7 +877,7 @@ impl World {
             }
             if let Some(sent) = sent {
                 state.field_writes += 1;
-                cell.arrived.push(sent);
+                cell.arrives(self.now(), sent);
             }
             if raced {
                 state.met("race window");
@@ -878,8 +925,9 @@ impl World {
     ) -> PageId {
         let id = self.make(state, entity, BOT, &write.properties);
         for (property, value) in &write.properties {
+            let arrived = state.named(property.as_str(), &text(value));
             let cell = state.cells.entry(id.as_str(), property.as_str());
-            cell.arrived.push(normal(&text(value)));
+            cell.arrives(self.now(), arrived);
         }
         id
     }
@@ -893,9 +941,10 @@ impl World {
         match &late.page {
             Some(page) => {
                 if state.forgotten.contains(&late.sent) {
-                    let sent = late.write.properties.iter();
-                    let sent = sent.map(|(id, value)| (page.clone(), id.to_string(), normal(&text(value))));
-                    state.brought.extend(sent);
+                    for (id, value) in &late.write.properties {
+                        let brought = state.named(id.as_str(), &text(value));
+                        state.brought.insert((page.clone(), id.to_string(), brought));
+                    }
                 }
                 let trashed = state.pages.get(page).is_some_and(|page| page.now().page.in_trash);
                 if !trashed || late.write.in_trash.is_some() {
