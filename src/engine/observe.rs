@@ -18,6 +18,9 @@ use crate::reconcile::{
 };
 use crate::value::{PageId, PropertyId, Value};
 
+/// Looks at a page and what it referred to, before it is left open whether a target was taken out: targets come and go.
+const MOST_LOOKS: usize = 4;
+
 /// What was seen of a row.
 #[derive(Clone, Debug)]
 pub(super) enum RowSeen {
@@ -597,20 +600,28 @@ impl Engine {
             was_listed: false,
         };
         if entity.fields.iter().any(|field| field.reference.is_some()) {
-            let mut live = BTreeSet::new();
-            seen.references = self.record_references(entity, &seen, &mut live).await?;
-            let page = seen.page.page().map(|page| page.id.clone());
-            if let Some(page) = page.filter(|_| !live.is_empty()) {
-                // The page was read before its targets: one that came back from the trash in between looks taken out.
-                seen.page = self.read_page(entity, &page, Priority::Pull).await?;
+            // One that went to the trash, or came back, between the read of the page and its own looks taken out: it was only
+            // where it was there before the page was read, and is after.
+            let mut before = BTreeSet::new();
+            for look in 1.. {
+                let mut live = BTreeSet::new();
                 seen.references = self.record_references(entity, &seen, &mut live).await?;
+                let page = seen.page.page().map(|page| page.id.clone());
+                let Some(page) = page.filter(|_| !live.is_subset(&before)) else {
+                    break;
+                };
+                if look == MOST_LOOKS {
+                    seen.references.away.extend(live);
+                    break;
+                }
+                seen.page = self.read_page(entity, &page, Priority::Pull).await?;
+                before = live;
             }
         }
         Ok(seen)
     }
 
-    /// What the relations say. `live` are targets that the page lacks and that were found to be there, which is not asked
-    /// again.
+    /// What the relations say. `live` are targets that the page lacks and that were found to be there.
     async fn record_references(
         &self,
         entity: &Entity,
@@ -650,7 +661,7 @@ impl Engine {
                 }
                 for target in missing {
                     let name = &reference.target;
-                    if self.entity(name).is_none() || live.contains(target) {
+                    if self.entity(name).is_none() {
                         continue;
                     }
                     match self.pages.read(name, target, Priority::Pull).await {
