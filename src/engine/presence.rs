@@ -38,7 +38,8 @@ impl Work<'_> {
             }
             PresenceAction::RestorePage => self.restore_page(entity, seen, decision).await,
             PresenceAction::MarkPage => {
-                self.set_aside(seen, Phase::Held, "row_gone", None).await?;
+                self.set_aside(entity, seen, Phase::Held, "row_gone", None)
+                    .await?;
                 self.mark(entity, seen, status::HELD, None).await
             }
             PresenceAction::Hold => {
@@ -46,12 +47,13 @@ impl Work<'_> {
                     Reason::PageIsInaccessible => ("page_inaccessible", ErrorCode::PageInaccessible),
                     _ => ("page_trashed", ErrorCode::PageTrashed),
                 };
-                self.set_aside(seen, Phase::Held, note, Some((code, reason)))
+                self.set_aside(entity, seen, Phase::Held, note, Some((code, reason)))
                     .await
             }
             PresenceAction::Detach => {
                 let trouble = Some((ErrorCode::PageMoved, reason));
-                self.set_aside(seen, Phase::Detached, "page_moved", trouble).await
+                self.set_aside(entity, seen, Phase::Detached, "page_moved", trouble)
+                    .await
             }
             PresenceAction::Bury => {
                 let note = if reason == Reason::PageWasLeftBehind {
@@ -59,7 +61,7 @@ impl Work<'_> {
                 } else {
                     "both_gone"
                 };
-                self.set_aside(seen, Phase::Tombstone, note, None).await
+                self.set_aside(entity, seen, Phase::Tombstone, note, None).await
             }
             PresenceAction::SoftDeleteRow => self.soft_delete_row(entity, seen, reason).await,
             PresenceAction::DeleteRow => self.delete_row(entity, seen, reason).await,
@@ -102,6 +104,7 @@ impl Work<'_> {
 
     pub(super) async fn set_aside(
         &self,
+        entity: &Entity,
         seen: &Seen,
         phase: Phase,
         note: &str,
@@ -134,7 +137,7 @@ impl Work<'_> {
                 .iter()
                 .filter(|intent| intent.status == IntentStatus::Pending)
             {
-                records.push(Record::IntentGone(intent.id));
+                records.extend(self.abandoned(entity, before, intent.clone(), now));
             }
         }
         self.remember(seen, link, records).await?;

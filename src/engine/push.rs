@@ -290,6 +290,7 @@ impl Work<'_> {
         error: PagesError,
     ) -> Result<Step, EngineError> {
         let now = self.engine.clock.now();
+        let mut undone = vec![Record::IntentGone(intent.id)];
         match error {
             PagesError::Unknown { .. } | PagesError::Unreadable { wrote: true, .. } => {
                 link.look_again_at = Some(intent.settle_after);
@@ -297,7 +298,8 @@ impl Work<'_> {
                 Ok(Step::Done(Outcome::Deferred))
             }
             PagesError::Conflict | PagesError::Inaccessible => {
-                self.commit(vec![Record::IntentGone(intent.id)]).await?;
+                undone.extend(not_trashed(link, now));
+                self.commit(undone).await?;
                 Ok(Step::Again)
             }
             PagesError::Refused { code, message } => {
@@ -310,18 +312,28 @@ impl Work<'_> {
                 link.look_again_at = refused.retry_at;
                 link.troubles.push(refused);
                 self.tally.troubles(entity, &link);
-                self.commit(vec![Record::IntentGone(intent.id), Record::Link(Box::new(link))])
-                    .await?;
+                undone.push(Record::Link(Box::new(link)));
+                self.commit(undone).await?;
                 Ok(Step::Done(Outcome::Failed))
             }
             error @ (PagesError::Unavailable { .. }
             | PagesError::Unauthorized { .. }
             | PagesError::Unreadable { .. }) => {
-                self.commit(vec![Record::IntentGone(intent.id)]).await?;
+                undone.extend(not_trashed(link, now));
+                self.commit(undone).await?;
                 Err(error.into())
             }
         }
     }
+}
+
+/// A record whose page was not trashed, and which waits for nothing: neither side tells of it again.
+fn not_trashed(mut link: Link, now: OffsetDateTime) -> Option<Record> {
+    (link.phase == Phase::TrashingPage).then(|| {
+        link.phase = Phase::Linked;
+        link.look_again_at = Some(now);
+        Record::Link(Box::new(link))
+    })
 }
 
 /// A page that an answer or a direct read shows out of the trash: from here on its record is as any other.

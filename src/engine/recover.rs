@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 use super::observe::{PageSeen, RowSeen};
 use super::push::settle_restored;
 use super::run::Work;
@@ -221,9 +223,15 @@ impl Work<'_> {
         page
     }
 
-    /// Gives a request up. It may have been applied and edited over, or land yet: what it replaces is kept.
-    async fn abandon(&self, entity: &Entity, link: &mut Link, mut intent: Intent) -> Result<(), EngineError> {
-        let now = self.engine.clock.now();
+    /// What is written of a request that is given up. It may have been applied and edited over, or land yet: what it
+    /// replaces is kept.
+    pub(super) fn abandoned(
+        &self,
+        entity: &Entity,
+        link: &Link,
+        mut intent: Intent,
+        now: OffsetDateTime,
+    ) -> Vec<Record> {
         let mut records = Vec::new();
         for sent in intent.fields.iter().filter(|sent| sent.replaces.is_some()) {
             let mut entry = self.audit(
@@ -242,12 +250,20 @@ impl Work<'_> {
         intent.status = IntentStatus::Abandoned;
         // From here on it is kept: for as long as nobody looked it was open.
         intent.settle_after = intent.settle_after.max(now);
+        records.push(Record::Intent(intent));
+        records
+    }
+
+    /// Gives a request up.
+    async fn abandon(&self, entity: &Entity, link: &mut Link, intent: Intent) -> Result<(), EngineError> {
+        let now = self.engine.clock.now();
+        let mut records = self.abandoned(entity, link, intent, now);
         link.missed = None;
         link.look_again_at = Some(now);
         if link.phase == Phase::TrashingPage {
             link.phase = Phase::Linked;
         }
-        records.extend([Record::Intent(intent), Record::Link(Box::new(link.clone()))]);
+        records.push(Record::Link(Box::new(link.clone())));
         self.commit(records).await?;
         link.rev += 1;
         Ok(())

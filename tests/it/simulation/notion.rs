@@ -158,7 +158,7 @@ impl Connection {
             if name == "name" && value.is_empty() {
                 state.violations.push("I11: a name was emptied".to_owned());
             }
-            let is_early = self.world.tape.setting.late_field && !state.field_added;
+            let is_early = self.world.tape.setting.late_field && state.field_added.is_none();
             if name == "size" && is_early && self.runner != NEIGHBOUR {
                 state
                     .violations

@@ -212,7 +212,7 @@ impl Schedule {
         found: &mut Vec<String>,
     ) {
         let setting = &self.world.tape.setting;
-        if field == "size" && setting.late_field && !state.field_added {
+        if field == "size" && setting.late_field && state.field_added.is_none() {
             return;
         }
         let key = link.key.to_string();
@@ -586,8 +586,10 @@ impl Schedule {
             }
             let key = RecordKey::single(property(&now.page, "postgres_id"));
             let is_told = ["error", "duplicate"].contains(&status.as_str());
-            if is_told && self.world.postgres.row(TEAMS, &key).is_none() {
-                // Its creation arrived after its row went, or its original went with its row: each run that lists it tells
+            let row = self.world.postgres.row(TEAMS, &key);
+            let org = Value::text(if page.entity == NEIGHBOURS { "b" } else { "a" });
+            if is_told && row.is_none_or(|row| row.get("org") != Some(&org)) {
+                // Its creation arrived after its row went or left, or its original went with its row: each run that lists it tells
                 // `unknown_id`, and a person decides.
                 continue;
             }

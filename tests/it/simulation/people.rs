@@ -62,7 +62,7 @@ impl Schedule {
         let mut setting = self.world.tape.setting.clone();
         let state = self.world.lock();
         setting.conflict = state.policy.unwrap_or(setting.conflict);
-        setting.late_field &= !state.field_added;
+        setting.late_field &= state.field_added.is_none();
         let (from, rescoped) = (1000 + state.serial, state.rescoped);
         drop(state);
         self.entities = profile::entities_from(&setting, self.world.mutant, from);
@@ -371,7 +371,7 @@ impl Schedule {
             }
             Op::FieldAdded => {
                 let mut state = self.world.lock();
-                self.world.tape.setting.late_field && !std::mem::replace(&mut state.field_added, true)
+                self.world.tape.setting.late_field && state.field_added.replace(self.world.now()).is_none()
             }
             Op::Reconfigure { policy } => {
                 self.world.lock().policy = Some(policy);

@@ -292,7 +292,7 @@ pub(crate) struct State {
     pub(crate) followed: BTreeMap<String, String>,
     /// The mapping as it is now, where it was changed.
     pub(crate) policy: Option<ConflictPolicy>,
-    pub(crate) field_added: bool,
+    pub(crate) field_added: Option<Millis>,
     /// Rows that were out of our scope for a time: what was typed on their pages meanwhile is in the log.
     pub(crate) left: BTreeSet<String>,
     /// How often it was made to choose the same rows in other words.
@@ -817,6 +817,8 @@ impl World {
             .at(snapshot)
             .and_then(|seen| careless(&seen.page, &before, write));
         let removes = write.in_trash == Some(true) && !before.in_trash;
+        let cycles = state.runners.iter().map(|runner| runner.began);
+        let began = cycles.filter(|began| *began <= sent_at).max().unwrap_or(0);
         // What a page is seen to lead to depends on the targets too, once one was in the trash.
         let relation = (self.tape.setting.relations && !state.target_trashed).then_some(RELATION);
         for field in FIELDS.into_iter().chain(relation) {
@@ -850,7 +852,9 @@ impl World {
                     && !is_undone
             };
             // What no mapping names is no edit of the record.
-            let is_mapped = field != "size" || !self.tape.setting.late_field || state.field_added;
+            // A cycle goes on with the mapping that it began with.
+            let is_named = state.field_added.is_some_and(|at| at <= began);
+            let is_mapped = field != "size" || !self.tape.setting.late_field || is_named;
             if removes
                 && field != "tag"
                 && is_mapped
