@@ -7,12 +7,10 @@ use time::OffsetDateTime;
 use super::EngineError;
 use super::run::Work;
 use crate::ports::{Pin, Record};
+use crate::reconcile::last_write::UNSEEN_STEP;
 
 /// The pin that remembers the clocks.
 pub(super) const CLOCKS_PIN: &str = "clocks";
-
-/// More than this between two runs is a step of one of the clocks, in milliseconds.
-const STEP: i64 = 30_000;
 
 /// Less than this is how far the measurement may be off, and not worth a write, in milliseconds.
 const NOISE: i64 = 5_000;
@@ -39,7 +37,7 @@ impl KnownClocks {
             };
         };
         let moved = ahead - before.ahead;
-        if moved.abs() > STEP {
+        if time::Duration::milliseconds(moved).unsigned_abs() > UNSEEN_STEP {
             // Put back, the database's clock tells once more what it has told before.
             let again = moved.max(0);
             let until = milliseconds(now.unix_timestamp_nanos() / 1_000_000) + again;
@@ -114,15 +112,15 @@ mod tests {
     }
 
     #[test]
-    fn only_a_step_of_more_than_half_a_minute_leaves_times_in_doubt() {
+    fn only_a_step_that_can_be_seen_leaves_times_in_doubt() {
         let ahead = time::Duration::seconds;
         let at = |seconds: i64| NOW + ahead(seconds);
         let first = KnownClocks::measured(None, ahead(20), at(0));
         assert_eq!(seconds(first), (20, None));
         // How exact a `Date` header is, and what clocks drift.
         assert_eq!(KnownClocks::measured(Some(first), ahead(24), at(60)), first);
-        let drifted = KnownClocks::measured(Some(first), ahead(50), at(60));
-        assert_eq!(seconds(drifted), (50, None));
+        let drifted = KnownClocks::measured(Some(first), ahead(30), at(60));
+        assert_eq!(seconds(drifted), (30, None));
         // The database's clock was put on: what it told before is earlier than now.
         let on = KnownClocks::measured(Some(first), ahead(-11), at(60));
         assert_eq!(seconds(on), (-11, Some(60)));

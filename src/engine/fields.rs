@@ -431,6 +431,8 @@ impl Work<'_> {
             // queries cut short are compared by that time alone.
             let minute = link.page_edited_at.map(|at| at + time::Duration::MINUTE);
             let now = self.engine.clock.now();
+            // Of a row that is gone it says when it was last there, which its deletion is judged by.
+            let counts = seen.columns().is_some() || link.page_edited_at != before.page_edited_at;
             let saw_more =
                 minute.is_some_and(|over| now > over && before.settled_at.is_none_or(|at| at <= over));
             // So is the first look after a step of a clock: it is what the minutes since can be held against.
@@ -438,10 +440,12 @@ impl Work<'_> {
             let saw_more = saw_more
                 || stepped_until
                     .is_some_and(|until| now > until && before.settled_at.is_none_or(|at| at <= until));
-            if link == *before && records.is_empty() && !saw_more {
+            if link == *before && records.is_empty() && !(saw_more && counts) {
                 return Ok(());
             }
-            link.settled_at = Some(seen.at);
+            if counts {
+                link.settled_at = Some(seen.at);
+            }
         } else if link.troubles == before.troubles
             && link.look_again_at == before.look_again_at
             && records.is_empty()

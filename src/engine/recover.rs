@@ -22,6 +22,10 @@ use crate::reconcile::{Phase, Reason, Side};
 /// Source: sync semantics, 5.3.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(30);
 
+/// A page that is older than the request by more than this, whatever the clocks say, is of the record's former life: only
+/// what was out of reach for a day is made anew.
+const FORMER_LIFE: Duration = Duration::from_secs(3600);
+
 impl Work<'_> {
     /// Settles the entity's open intents as far as can be told now.
     pub(super) async fn recover(&self, entity: &Entity) -> Result<(), EngineError> {
@@ -134,10 +138,16 @@ impl Work<'_> {
             .pages
             .query(&entity.name, &query, None, Priority::Settle)
             .await?;
+        let kept = self.engine.store.intents(&[link.id]).await?;
+        let given_up = kept.iter().filter(|intent| {
+            intent.kind == IntentKind::CreatePage && intent.status == IntentStatus::Abandoned
+        });
+        let first_sent = given_up.map(|intent| intent.sent_at).fold(intent.sent_at, std::cmp::min);
         let mut found: Vec<Page> = batch
             .pages
             .into_iter()
             .filter(|page| page.created_by == self.bot && !page.in_trash)
+            .filter(|page| page.created_time + FORMER_LIFE >= first_sent)
             .collect();
         found.sort_by(|a, b| (a.created_time, &a.id).cmp(&(b.created_time, &b.id)));
         let linked = self

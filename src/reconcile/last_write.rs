@@ -77,6 +77,9 @@ pub struct Judgement {
 /// Source: sync semantics, section 3.
 const MAX_OFFSET_ERROR: Duration = Duration::from_secs(5);
 
+/// By how much a clock may be put on or back without anybody seeing it, for two measurements may be off by as much.
+pub const UNSEEN_STEP: Duration = Duration::from_secs(10);
+
 /// Estimates closer than this, plus the offset's error, are no order: Notion's times are floored to the minute.
 const MIN_DISTANCE: Duration = Duration::from_secs(60);
 
@@ -92,7 +95,7 @@ pub fn judge(changed: &Sides<Interval>, clocks: Option<Clocks>) -> Judgement {
     let Some(clocks) = clocks.filter(|clocks| clocks.error <= MAX_OFFSET_ERROR) else {
         return tie;
     };
-    let error = clocks.error;
+    let error = clocks.error + UNSEEN_STEP;
     let row = changed.postgres.since(clocks.stepped_until).widened(error);
     let page = changed.notion.since(clocks.stepped_until).widened(error);
     if ends_before(&row, &page) {

@@ -158,6 +158,7 @@ impl Schedule {
             ..Request::all(Command::Sync)
         };
         self.world.trace(|| format!("runner {runner} begins"), 10);
+        self.world.lock().runners[runner].mapped_at = self.world.now();
         self.running[runner] = Some(if self.purpose == For::Repetition {
             Box::pin(async move { engine.run(&request).await })
         } else {

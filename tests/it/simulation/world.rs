@@ -215,6 +215,8 @@ pub(crate) struct RunnerState {
     /// Of the lease that it was granted last, and when that was: its cycle began then.
     pub(crate) epoch: i64,
     pub(crate) began: Millis,
+    /// When it read the mapping that it works with.
+    pub(crate) mapped_at: Millis,
     /// A scan of rows that ended early goes on no further.
     pub(crate) scan_is_over: bool,
 }
@@ -817,8 +819,8 @@ impl World {
             .at(snapshot)
             .and_then(|seen| careless(&seen.page, &before, write));
         let removes = write.in_trash == Some(true) && !before.in_trash;
-        let cycles = state.runners.iter().map(|runner| runner.began);
-        let began = cycles.filter(|began| *began <= sent_at).max().unwrap_or(0);
+        let read = state.runners.iter().map(|runner| runner.mapped_at);
+        let mapped_at = read.filter(|at| *at <= sent_at).max().unwrap_or(0);
         // What a page is seen to lead to depends on the targets too, once one was in the trash.
         let relation = (self.tape.setting.relations && !state.target_trashed).then_some(RELATION);
         for field in FIELDS.into_iter().chain(relation) {
@@ -853,7 +855,7 @@ impl World {
             };
             // What no mapping names is no edit of the record.
             // A cycle goes on with the mapping that it began with.
-            let is_named = state.field_added.is_some_and(|at| at <= began);
+            let is_named = state.field_added.is_some_and(|at| at <= mapped_at);
             let is_mapped = field != "size" || !self.tape.setting.late_field || is_named;
             if removes
                 && field != "tag"
