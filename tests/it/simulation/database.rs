@@ -567,12 +567,13 @@ impl Session {
             .records
             .iter()
             .any(|record| matches!(record, Record::Pin(pin) if pin.name == DATABASE));
-        let linked: Vec<(String, String)> = commit
+        let linked: Vec<((String, String), PageId)> = commit
             .records
             .iter()
             .filter_map(|record| match record {
-                Record::Link(link) if link.page.is_some() => {
-                    Some((link.entity.clone(), link.key.to_string()))
+                Record::Link(link) => {
+                    let page = link.page.clone()?;
+                    Some(((link.entity.clone(), link.key.to_string()), page))
                 }
                 _ => None,
             })
@@ -591,9 +592,10 @@ impl Session {
         if outcome.is_ok() {
             let mut state = world.lock();
             // Its page is known, whoever made it.
-            linked.iter().for_each(|record| {
-                state.creating.remove(record);
-            });
+            for (record, page) in linked {
+                state.creating.remove(&record);
+                state.linked_once.insert(page);
+            }
             if pins {
                 state.quarantined[profile(self.runner)] = false;
             }

@@ -320,6 +320,8 @@ pub(crate) struct State {
     /// Between the backup and that: of what was sent then, intent and audit entry are gone with the rest.
     pub(crate) forgotten: Range<Millis>,
     pub(crate) timeline: u64,
+    /// Pages that a link once named.
+    pub(crate) linked_once: BTreeSet<PageId>,
     /// What requests brought to a page, by field, that were sent then and arrived later.
     pub(crate) brought: BTreeSet<(PageId, String, String)>,
     /// When a listing last came to show one page more or less: the parts of one that is under way shift.
@@ -831,21 +833,22 @@ impl World {
                 .find(|(name, _)| name.as_str() == field)
                 .map(|(_, value)| state.named(field, &text(value)));
             let old = state.named(field, &property(&before, field));
+            let agreed = linked
+                .as_ref()
+                .and_then(|link| link.fields.get(&PropertyId::from(field)))
+                .and_then(|field| field.bases.as_ref());
+            let agreed = agreed.map_or_else(String::new, |bases| state.named(field, &text(&bases.page)));
             let cell = state.cells.entry(id.as_str(), field);
             let row = state.rows.get(&key, field);
             let pulled = row.is_some_and(|row| row.arrived.contains(&old));
             // What an old read has replaced in the row since is not known to stand on the page.
             let is_known = row.is_some_and(|row| row.arrived.last() == Some(&old));
             let overwrites = sent.as_ref().map_or(removes, |sent| *sent != old);
-            let agreed = linked
-                .as_ref()
-                .and_then(|link| link.fields.get(&PropertyId::from(field)))
-                .and_then(|field| field.bases.as_ref());
-            let was_empty = agreed.is_none_or(|bases| text(&bases.page).is_empty());
             let newer = |last: &Write| {
                 let deleted_at = state.deleted_at.get(&key);
-                // What was written into an empty field and taken out again is no edit that anybody could see.
-                let is_undone = last.text.is_empty() && was_empty;
+                // What was written into an empty field and taken out again is no edit that anybody could see; nor is a
+                // target, of which there are few, that was taken out and set again.
+                let is_undone = last.text == agreed && (agreed.is_empty() || field == RELATION);
                 // What a write of ours overwrote in the declared window is seen by nobody.
                 deleted_at.is_some_and(|at| last.at > *at)
                     && last.at <= snapshot
