@@ -38,9 +38,8 @@ impl KnownClocks {
         };
         let moved = ahead - before.ahead;
         if time::Duration::milliseconds(moved).unsigned_abs() > UNSEEN_STEP {
-            // Put back, the database's clock tells once more what it has told before.
-            let again = moved.max(0);
-            let until = milliseconds(now.unix_timestamp_nanos() / 1_000_000) + again;
+            // A clock that was put back tells once more what it has told before, and Notion's old times look as late as that.
+            let until = milliseconds(now.unix_timestamp_nanos() / 1_000_000) + moved.abs();
             Self {
                 ahead,
                 stepped_until: before.stepped_until.max(Some(until)),
@@ -123,7 +122,7 @@ mod tests {
         assert_eq!(seconds(drifted), (30, None));
         // The database's clock was put on: what it told before is earlier than now.
         let on = KnownClocks::measured(Some(first), ahead(-11), at(60));
-        assert_eq!(seconds(on), (-11, Some(60)));
+        assert_eq!(seconds(on), (-11, Some(91)));
         // Put back by 40 seconds, it tells those once more.
         let back = KnownClocks::measured(Some(on), ahead(29), at(120));
         assert_eq!(seconds(back), (29, Some(160)));

@@ -208,6 +208,13 @@ pub(super) struct Setting<'a> {
     pub(super) bot: &'a crate::value::UserId,
 }
 
+impl Setting<'_> {
+    /// How far Notion's clock is ahead, as far as is known.
+    fn offset(&self) -> time::Duration {
+        self.offset.map_or(time::Duration::ZERO, |(offset, _)| offset)
+    }
+}
+
 /// Puts an observation together; pure.
 pub(super) fn observation(entity: &Entity, seen: &Seen, setting: &Setting<'_>) -> Observation {
     let no_columns = BTreeMap::new();
@@ -273,6 +280,7 @@ pub(super) fn observation(entity: &Entity, seen: &Seen, setting: &Setting<'_>) -
         page: seen.page_state(),
         page_facts: page.map(|page| PageFacts {
             edited_at: page.last_edited_time,
+            edited_after: page.last_edited_time - setting.offset(),
             edited_by_us: &page.last_edited_by == setting.bot,
         }),
         label: seen.label,
@@ -497,8 +505,10 @@ fn page_interval(
     unchanged: Option<bool>,
     setting: &Setting<'_>,
 ) -> Interval {
-    let offset = setting.offset.map_or(time::Duration::ZERO, |(offset, _)| offset);
-    let edited = seen.page.page().map(|page| page.last_edited_time - offset);
+    let edited = seen
+        .page
+        .page()
+        .map(|page| page.last_edited_time - setting.offset());
     let by_us = seen
         .page
         .page()

@@ -142,7 +142,9 @@ impl Work<'_> {
         let given_up = kept.iter().filter(|intent| {
             intent.kind == IntentKind::CreatePage && intent.status == IntentStatus::Abandoned
         });
-        let first_sent = given_up.map(|intent| intent.sent_at).fold(intent.sent_at, std::cmp::min);
+        let first_sent = given_up
+            .map(|intent| intent.sent_at)
+            .fold(intent.sent_at, std::cmp::min);
         let mut found: Vec<Page> = batch
             .pages
             .into_iter()

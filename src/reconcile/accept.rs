@@ -61,14 +61,7 @@ pub fn accept(field: &FieldFacts, observation: &Observation) -> Accepted {
             .as_ref()
             .is_some_and(|sent| shows(page, sent));
         stale = is_older || (!is_put_back && may_be_stale(page, page_changed, field, observation));
-        let was_there_all_along = page_changed
-            && !stale
-            && field
-                .state
-                .past
-                .iter()
-                .any(|past| past.doubted && past.value == *page);
-        if was_there_all_along {
+        if page_changed && !stale && was_there_all_along(page, field, observation) {
             // The past was taken for an edit. The row follows the page, unless it was edited since: nothing else was.
             doubtful = false;
             if field.row.as_ref().is_ok_and(|row| *row != bases.row) {
@@ -156,6 +149,19 @@ fn may_be_stale(page: &Value, page_changed: bool, field: &FieldFacts, observatio
         .past
         .iter()
         .any(|past| past.value == *page && lags(past.until))
+}
+
+/// Whether the page holds what was taken for the past, and was there all along: the read that showed something else may have
+/// been the old one. What was edited since that read holds what it does by that edit.
+fn was_there_all_along(page: &Value, field: &FieldFacts, observation: &Observation) -> bool {
+    let was_edited_after = |at: OffsetDateTime| {
+        let known = observation.page_facts.zip(field.clocks);
+        known.is_some_and(|(facts, clocks)| {
+            clocks.stepped_until.is_none_or(|until| at > until) && facts.edited_after > at + clocks.error
+        })
+    };
+    let mut past = field.state.past.iter();
+    past.any(|past| past.doubted && past.value == *page && !was_edited_after(past.until))
 }
 
 /// R3: a value that we sent, that is not the baseline, and that nobody but us can have put there now.

@@ -230,6 +230,8 @@ pub struct LinkFacts {
 pub struct PageFacts {
     /// `last_edited_time`, floored to the minute.
     pub edited_at: OffsetDateTime,
+    /// When that minute began, on the database's clock.
+    pub edited_after: OffsetDateTime,
     /// Whether our own bot edited it last.
     pub edited_by_us: bool,
 }

@@ -138,6 +138,7 @@ fn the_cases_are_decided_as_they_say() {
                 link.page_mark = case.wrote.map(|minutes| ago(minutes * 60));
                 link.page_edited_at = case.read.map(|minutes| ago(minutes * 60));
                 page.edited_at = ago(case.edited.0 * 60);
+                page.edited_after = page.edited_at;
                 page.edited_by_us = case.edited.1;
             }
             let decision = decide(&seen);

@@ -92,6 +92,7 @@ pub(crate) fn observation(row: RowState, page: PageState, field: FieldFacts) -> 
         page,
         page_facts: Some(PageFacts {
             edited_at: NOW,
+            edited_after: NOW,
             edited_by_us: false,
         }),
         label: Label::Empty,
