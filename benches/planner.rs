@@ -86,6 +86,7 @@ fn record(fields: usize) -> Observation {
         page: PageState::Live,
         page_facts: Some(PageFacts {
             edited_at: now,
+            edited_after: now,
             edited_by_us: false,
         }),
         label: Label::Empty,

@@ -26,7 +26,7 @@ impl Work<'_> {
         match decision.presence.action {
             PresenceAction::MergeFields => Ok(Step::Done(Outcome::Deferred)),
             PresenceAction::Nothing => self.nothing(seen, reason).await,
-            PresenceAction::Wait => Ok(Step::Done(Outcome::Deferred)),
+            PresenceAction::Wait => self.wait(seen).await,
             PresenceAction::CreatePage => self.create_page(entity, seen, None).await,
             PresenceAction::RecreatePage | PresenceAction::Reincarnate => self.reincarnate(seen).await,
             PresenceAction::InsertRow | PresenceAction::ReinsertRow => {
@@ -87,6 +87,19 @@ impl Work<'_> {
         let page = seen.page.page().map(|page| &page.id);
         self.tally
             .error(&entity.name, None, page, None, code, reason.text().to_owned());
+    }
+
+    /// E11: a page that this run's listing showed is missing from now on at the earliest, though a direct read was denied.
+    async fn wait(&self, seen: &Seen) -> Result<Step, EngineError> {
+        if let Some(before) = &seen.link
+            && seen.was_listed
+            && before.missed.is_some()
+        {
+            let mut link = before.clone();
+            link.missed = Some((1, self.engine.clock.now()));
+            self.commit(vec![Record::Link(Box::new(link))]).await?;
+        }
+        Ok(Step::Done(Outcome::Deferred))
     }
 
     async fn nothing(&self, seen: &Seen, reason: Reason) -> Result<Step, EngineError> {

@@ -567,13 +567,12 @@ impl Session {
             .records
             .iter()
             .any(|record| matches!(record, Record::Pin(pin) if pin.name == DATABASE));
-        let linked: Vec<((String, String), PageId)> = commit
+        let linked: Vec<(String, String)> = commit
             .records
             .iter()
             .filter_map(|record| match record {
-                Record::Link(link) => {
-                    let page = link.page.clone()?;
-                    Some(((link.entity.clone(), link.key.to_string()), page))
+                Record::Link(link) if link.page.is_some() => {
+                    Some((link.entity.clone(), link.key.to_string()))
                 }
                 _ => None,
             })
@@ -592,10 +591,9 @@ impl Session {
         if outcome.is_ok() {
             let mut state = world.lock();
             // Its page is known, whoever made it.
-            for (record, page) in linked {
-                state.creating.remove(&record);
-                state.linked_once.insert(page);
-            }
+            linked.iter().for_each(|record| {
+                state.creating.remove(record);
+            });
             if pins {
                 state.quarantined[profile(self.runner)] = false;
             }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use frames_sync::engine::Run;
 use frames_sync::journal::{Act, Conflict, ConflictStatus, Kept};
-use frames_sync::mapping::{ConflictPolicy, OnInaccessible, OnPageCreate, OnRowDelete};
+use frames_sync::mapping::{ConflictPolicy, OnPageCreate, OnRowDelete};
 use frames_sync::ports::{Link, PageParent, PropertyRead};
 use frames_sync::reconcile::{Phase, Reason};
 use frames_sync::report::Outcome;
@@ -591,12 +591,6 @@ impl Schedule {
             if is_told && row.is_none_or(|row| row.get("org") != Some(&org)) {
                 // Its creation arrived after its row went or left, or its original went with its row: each run that lists it tells
                 // `unknown_id`, and a person decides.
-                continue;
-            }
-            let was_given_up = self.world.tape.setting.on_inaccessible != OnInaccessible::Hold
-                && state.linked_once.contains(id);
-            if was_given_up && status == "duplicate" {
-                // E11: it was out of reach for a day, its record got another page, and then it came back.
                 continue;
             }
             if now.page.created_by.as_str() == BOT {

@@ -320,8 +320,6 @@ pub(crate) struct State {
     /// Between the backup and that: of what was sent then, intent and audit entry are gone with the rest.
     pub(crate) forgotten: Range<Millis>,
     pub(crate) timeline: u64,
-    /// Pages that a link once named.
-    pub(crate) linked_once: BTreeSet<PageId>,
     /// What requests brought to a page, by field, that were sent then and arrived later.
     pub(crate) brought: BTreeSet<(PageId, String, String)>,
     /// When a listing last came to show one page more or less: the parts of one that is under way shift.
