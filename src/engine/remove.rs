@@ -184,14 +184,18 @@ impl Work<'_> {
             .iter()
             .filter(|field| field.direction != Direction::ToPostgres)
         {
-            let Ok(row) = field.codec.row_value(columns) else {
-                continue;
-            };
             let held = match page.properties.get(&field.property) {
                 Some(PropertyRead::Whole(held)) => Some(held),
                 _ => None,
             };
-            let Ok(sent) = encode(field, &row, columns, held, &seen.references) else {
+            let row = field.codec.row_value(columns);
+            let sent = row.and_then(|row| {
+                let sent = encode(field, &row, columns, held, &seen.references)?;
+                Ok((row, sent))
+            });
+            let Ok((row, sent)) = sent else {
+                // It waits for a reference, or cannot be sent: a look at the page that is back says so, and when to try again.
+                link.look_again_at = Some(now);
                 continue;
             };
             if held.is_some_and(|held| {
