@@ -319,6 +319,7 @@ async fn state_of_an_earlier_version_is_not_taken_for_none() {
             "delete from frames_sync.migration where version > 1; drop table frames_sync.webhook; \
              drop index frames_sync.conflict_in_order, frames_sync.audit_by_age; \
              alter table frames_sync.conflict drop column closed_at; \
+             alter table frames_sync.intent rename column settle_after to sent_at; \
              drop function frames_sync.forget(text, timestamptz)",
         )
         .await;
