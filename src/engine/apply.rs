@@ -176,6 +176,11 @@ impl Work<'_> {
                 .iter()
                 .any(|intent| intent.status == IntentStatus::Pending)
         {
+            if seen.columns().is_none() {
+                // The row went meanwhile: there is nothing to make a page of, and nothing to wait for.
+                let gone = Phase::Tombstone;
+                return self.set_aside(entity, &seen, gone, "both_gone", None).await;
+            }
             // The earlier request is known not to have made a page: another attempt is due.
             let again = link.clone();
             return self.create_page(entity, &seen, Some(again)).await;
