@@ -178,8 +178,9 @@ impl Work<'_> {
         {
             if seen.columns().is_none() {
                 // The row went meanwhile: there is nothing to make a page of, and nothing to wait for.
-                let gone = Phase::Tombstone;
-                return self.set_aside(entity, &seen, gone, "both_gone", None).await;
+                return self
+                    .set_aside(entity, &seen, Phase::Tombstone, "both_gone", None)
+                    .await;
             }
             // The earlier request is known not to have made a page: another attempt is due.
             let again = link.clone();
@@ -361,11 +362,7 @@ impl Work<'_> {
 
     /// Whether a person's page has rested, and holds what a row needs.
     fn is_ripe(&self, entity: &Entity, page: &Page) -> bool {
-        let offset = self
-            .engine
-            .clock
-            .notion_offset()
-            .map_or(time::Duration::ZERO, |(offset, _)| offset);
+        let offset = self.engine.clock.notion_ahead();
         let rested = self.engine.clock.now() - (page.last_edited_time - offset) >= entity.create_grace;
         let complete = entity.fields.iter().all(|field| {
             let required = field.column.as_ref().is_some_and(|column| entity.required.contains(column));

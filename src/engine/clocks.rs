@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::EngineError;
-use super::run::Work;
+use super::run::{Work, locked};
 use crate::ports::{Pin, Record};
 use crate::reconcile::last_write::UNSEEN_STEP;
 
@@ -53,9 +53,14 @@ impl KnownClocks {
 }
 
 impl Work<'_> {
+    /// What the pin says.
+    pub(super) fn pinned_clocks(&self) -> Option<KnownClocks> {
+        serde_json::from_str(&self.pinned(CLOCKS_PIN)?).ok()
+    }
+
+    /// The clocks as they were remembered, and as they are.
     fn clocks(&self) -> (Option<KnownClocks>, Option<KnownClocks>) {
-        let pinned = self.pinned(CLOCKS_PIN);
-        let before: Option<KnownClocks> = pinned.and_then(|pin| serde_json::from_str(&pin).ok());
+        let before = *locked(&self.clocks_before);
         let clock = &self.engine.clock;
         let measured = clock
             .notion_offset()
@@ -79,8 +84,8 @@ impl Work<'_> {
     /// Remembers the clocks before the first record has a time of theirs: a run that ends early leaves such times, and a
     /// step that follows is to be seen.
     pub(super) async fn pin_clocks(&self) -> Result<(), EngineError> {
-        match (self.clocks(), self.clocks_unpinned()) {
-            ((None, _), Some(pin)) => self.commit(vec![Record::Pin(pin)]).await,
+        match self.clocks_unpinned() {
+            Some(pin) if locked(&self.clocks_before).is_none() => self.commit(vec![Record::Pin(pin)]).await,
             _ => Ok(()),
         }
     }

@@ -358,10 +358,7 @@ impl Work<'_> {
         seen: &Seen,
         property: &PropertyId,
     ) -> (Option<Value>, Option<Value>) {
-        let row = entity
-            .field(property)
-            .zip(seen.columns())
-            .and_then(|(field, columns)| field.codec.row_value(columns).ok());
+        let row = row_value(entity, seen, property);
         let state = seen.link.as_ref().and_then(|link| link.fields.get(property));
         let page = entity
             .field(property)
@@ -376,7 +373,7 @@ impl Work<'_> {
         seen: &Seen,
         property: &PropertyId,
     ) -> Sides<Option<String>> {
-        let (row, _) = self.both_values(entity, seen, property);
+        let row = row_value(entity, seen, property);
         // As a listing shows it, which looks for no target.
         let page = seen
             .page
@@ -433,13 +430,9 @@ impl Work<'_> {
             let now = self.engine.clock.now();
             // Of a row that is gone it says when it was last there, which its deletion is judged by.
             let counts = seen.columns().is_some() || link.page_edited_at != before.page_edited_at;
-            let saw_more =
-                minute.is_some_and(|over| now > over && before.settled_at.is_none_or(|at| at <= over));
             // So is the first look after a step of a clock: it is what the minutes since can be held against.
-            let stepped_until = self.clocks_stepped_until();
-            let saw_more = saw_more
-                || stepped_until
-                    .is_some_and(|until| now > until && before.settled_at.is_none_or(|at| at <= until));
+            let mut over = minute.into_iter().chain(self.clocks_stepped_until());
+            let saw_more = over.any(|over| now > over && before.settled_at.is_none_or(|at| at <= over));
             if link == *before && records.is_empty() && !(saw_more && counts) {
                 return Ok(());
             }
@@ -459,11 +452,7 @@ impl Work<'_> {
     /// Whether a person is at work on the page, and the row's change has not waited long for it yet.
     pub(super) fn is_busy(&self, page: &Page, link: &Link, now: OffsetDateTime) -> bool {
         let quiet = self.engine.tuning.quiet_page;
-        let offset = self
-            .engine
-            .clock
-            .notion_offset()
-            .map_or(time::Duration::ZERO, |(offset, _)| offset);
+        let offset = self.engine.clock.notion_ahead();
         let waited = link
             .fields
             .values()
@@ -481,6 +470,11 @@ impl Work<'_> {
         let writes = self.engine.store.writes_since(&[link.id], since).await?;
         Ok(writes.get(&link.id).is_some_and(|count| *count > 20))
     }
+}
+
+/// What the row holds of a field, where it can be told.
+fn row_value(entity: &Entity, seen: &Seen, property: &PropertyId) -> Option<Value> {
+    entity.field(property)?.codec.row_value(seen.columns()?).ok()
 }
 
 fn policy_chose(reason: Reason) -> bool {

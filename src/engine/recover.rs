@@ -138,13 +138,14 @@ impl Work<'_> {
             .pages
             .query(&entity.name, &query, None, Priority::Settle)
             .await?;
-        let kept = self.engine.store.intents(&[link.id]).await?;
-        let given_up = kept.iter().filter(|intent| {
+        let mut earlier = self.engine.store.intents(&[link.id]).await?;
+        earlier.retain(|intent| {
             intent.kind == IntentKind::CreatePage && intent.status == IntentStatus::Abandoned
         });
-        let first_sent = given_up
+        let first_sent = earlier
+            .iter()
             .map(|intent| intent.sent_at)
-            .fold(intent.sent_at, std::cmp::min);
+            .fold(intent.sent_at, Ord::min);
         let mut found: Vec<Page> = batch
             .pages
             .into_iter()
@@ -162,7 +163,7 @@ impl Work<'_> {
             .await?;
         found.retain(|page| !linked.iter().any(|link| link.page.as_ref() == Some(&page.id)));
         if let Some(page) = found.into_iter().next().map(|page| entity.canonical(page)) {
-            let (mut intent, given_up) = self.sender(link, intent, &page).await?;
+            let (mut intent, given_up) = sender(earlier, intent, &page);
             let page = self.as_answered(page, &intent);
             let columns = match self.read_row(entity, &link.key).await? {
                 RowSeen::Seen(row) => row.columns,
@@ -191,32 +192,6 @@ impl Work<'_> {
                 Ok(())
             }
         }
-    }
-
-    /// The request that a page came of: the pending one, or an earlier attempt whose request arrived after all. Then the
-    /// pending one is given up, and its page will be a second one.
-    async fn sender(
-        &self,
-        link: &Link,
-        pending: Intent,
-        page: &Page,
-    ) -> Result<(Intent, Option<Intent>), EngineError> {
-        if shows_all(&pending, page) {
-            return Ok((pending, None));
-        }
-        let earlier = self.engine.store.intents(&[link.id]).await?.into_iter();
-        let earlier = earlier
-            .filter(|intent| {
-                intent.kind == IntentKind::CreatePage && intent.status == IntentStatus::Abandoned
-            })
-            .find(|intent| shows_all(intent, page));
-        Ok(match earlier {
-            Some(earlier) => {
-                let status = IntentStatus::Abandoned;
-                (earlier, Some(Intent { status, ..pending }))
-            }
-            None => (pending, None),
-        })
     }
 
     /// The page as the lost answer showed it: what a person wrote over since is no part of what both sides agreed on.
@@ -279,6 +254,21 @@ impl Work<'_> {
         self.commit(records).await?;
         link.rev += 1;
         Ok(())
+    }
+}
+
+/// The request that a page came of: the pending one, or an earlier attempt whose request arrived after all. Then the
+/// pending one is given up, and its page will be a second one.
+fn sender(earlier: Vec<Intent>, pending: Intent, page: &Page) -> (Intent, Option<Intent>) {
+    if shows_all(&pending, page) {
+        return (pending, None);
+    }
+    match earlier.into_iter().find(|intent| shows_all(intent, page)) {
+        Some(earlier) => {
+            let status = IntentStatus::Abandoned;
+            (earlier, Some(Intent { status, ..pending }))
+        }
+        None => (pending, None),
     }
 }
 

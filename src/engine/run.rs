@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::apply::Candidate;
 use super::capture::{Captured, NOTES};
+use super::clocks::KnownClocks;
 use super::tally::Tally;
 use super::{Attendant, Engine, EngineError, Entity, Request};
 use crate::journal::Outcome as Ended;
@@ -50,6 +51,8 @@ pub(super) struct Work<'a> {
     entities: Vec<Arc<Entity>>,
     /// What the profile is pinned to, as it stood when the run looked around.
     pins: Mutex<Vec<Pin>>,
+    /// The clocks among these, which every page that is listed is held against.
+    pub(super) clocks_before: Mutex<Option<KnownClocks>>,
     marks: Mutex<BTreeMap<String, Marks>>,
     lease_until: Mutex<OffsetDateTime>,
     waiting: Mutex<BTreeSet<(String, RecordKey)>>,
@@ -65,7 +68,7 @@ pub(super) struct Work<'a> {
     pub(super) strays: AtomicUsize,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere leaves plain values behind.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -93,6 +96,7 @@ impl<'a> Work<'a> {
             attendant: None,
             watcher,
             pins: Mutex::default(),
+            clocks_before: Mutex::default(),
             marks: Mutex::default(),
             lease_until: Mutex::new(engine.clock.now()),
             waiting: Mutex::default(),
@@ -238,6 +242,7 @@ impl Work<'_> {
         // Bound first: the lock must not be held while the store answers.
         let pins = self.engine.store.pins().await?;
         *locked(&self.pins) = pins;
+        *locked(&self.clocks_before) = self.pinned_clocks();
         Ok(())
     }
 

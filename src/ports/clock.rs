@@ -21,6 +21,12 @@ pub trait Clock: Send + Sync {
     ///
     /// Estimated from `Date` headers; `None` before the first answer.
     fn notion_offset(&self) -> Option<(time::Duration, Duration)>;
+
+    /// The same without its error; zero before the first answer.
+    fn notion_ahead(&self) -> time::Duration {
+        self.notion_offset()
+            .map_or(time::Duration::ZERO, |(ahead, _)| ahead)
+    }
 }
 
 /// A source of random numbers; seeded in tests.

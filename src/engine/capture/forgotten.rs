@@ -48,11 +48,7 @@ impl Work<'_> {
         if unknown.is_empty() {
             return Ok(false);
         }
-        let offset = self
-            .engine
-            .clock
-            .notion_offset()
-            .map_or(time::Duration::ZERO, |(offset, _)| offset);
+        let offset = self.engine.clock.notion_ahead();
         let since = page.last_edited_time - offset - OVERLAP;
         let searched = AuditFilter {
             limit: AUDIT_SEARCHED,

@@ -188,11 +188,7 @@ impl Work<'_> {
 
     /// Whether the last look was later than the minute to which the last edit is floored: then no edit hides in it.
     pub(in crate::engine) fn minute_was_over(&self, link: &Link, page: &Page) -> bool {
-        let offset = self
-            .engine
-            .clock
-            .notion_offset()
-            .map_or(time::Duration::ZERO, |(offset, _)| offset);
+        let offset = self.engine.clock.notion_ahead();
         let over = page.last_edited_time - offset + time::Duration::MINUTE;
         // A look from before a step of a clock is none that the minute can be held against.
         let stepped_until = self.clocks_stepped_until();

@@ -580,12 +580,12 @@ impl Schedule {
                 continue;
             }
             let status = property(&now.page, "sync_status");
-            if state.restored_at.is_some() && ["error", "duplicate"].contains(&status.as_str()) {
+            let is_told = ["error", "duplicate"].contains(&status.as_str());
+            if state.restored_at.is_some() && is_told {
                 // Made after the instant that the state was put back to: it is shown, and a person decides.
                 continue;
             }
             let key = RecordKey::single(property(&now.page, "postgres_id"));
-            let is_told = ["error", "duplicate"].contains(&status.as_str());
             let row = self.world.postgres.row(TEAMS, &key);
             let org = Value::text(if page.entity == NEIGHBOURS { "b" } else { "a" });
             if is_told && row.is_none_or(|row| row.get("org") != Some(&org)) {
@@ -596,7 +596,7 @@ impl Schedule {
             if now.page.created_by.as_str() == BOT {
                 found.push(format!("I4: {id} was created by us and belongs to no record"));
             } else if self.world.tape.setting.on_page_create == OnPageCreate::InsertRow
-                && !["error", "duplicate"].contains(&status.as_str())
+                && !is_told
                 && !property(&now.page, "name").is_empty()
             {
                 found.push(format!(
