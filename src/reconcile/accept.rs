@@ -61,15 +61,15 @@ pub fn accept(field: &FieldFacts, observation: &Observation) -> Accepted {
             .as_ref()
             .is_some_and(|sent| shows(page, sent));
         stale = is_older || (!is_put_back && may_be_stale(page, page_changed, field, observation));
-        if page_changed && !stale && was_there_all_along(page, field, observation) {
+        let is_late = !is_put_back && own_late_write(page, field, observation).is_some();
+        if page_changed && !stale && was_there_all_along(page, is_late, field, observation) {
             // The past was taken for an edit. The row follows the page, unless it was edited since: nothing else was.
             doubtful = false;
             if field.row.as_ref().is_ok_and(|row| *row != bases.row) {
                 bases.page = page.clone();
                 page_changed = false;
             }
-        } else if page_changed && !stale && !is_put_back && own_late_write(page, field, observation).is_some()
-        {
+        } else if page_changed && !stale && is_late {
             bases.page = page.clone();
             page_changed = false;
             late_write = true;
@@ -152,12 +152,15 @@ fn may_be_stale(page: &Value, page_changed: bool, field: &FieldFacts, observatio
 }
 
 /// Whether the page holds what was taken for the past, and was there all along: the read that showed something else may have
-/// been the old one. What was edited since that read holds what it does by that edit.
-fn was_there_all_along(page: &Value, field: &FieldFacts, observation: &Observation) -> bool {
+/// been the old one. What a person edited since that read, or a late request of ours, holds what it does by that; another
+/// edit of ours says nothing, and hides any before it.
+fn was_there_all_along(page: &Value, is_late: bool, field: &FieldFacts, observation: &Observation) -> bool {
     let was_edited_after = |at: OffsetDateTime| {
         let known = observation.page_facts.zip(field.clocks);
         known.is_some_and(|(facts, clocks)| {
-            clocks.stepped_until.is_none_or(|until| at > until) && facts.edited_after > at + clocks.error
+            (is_late || !facts.edited_by_us)
+                && clocks.stepped_until.is_none_or(|until| at > until)
+                && facts.edited_after > at + clocks.error
         })
     };
     let mut past = field.state.past.iter();

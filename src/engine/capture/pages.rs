@@ -212,7 +212,8 @@ impl Work<'_> {
                     // What cannot be read here is read in full by the direct look, but only once it was edited.
                     Err(_) => {
                         link.page_edited_at != Some(page.last_edited_time)
-                            || (page.last_edited_by != self.bot && !self.minute_was_over(link, page))
+                            // By whoever: a request of ours that was given up on may land within the minute.
+                            || !self.minute_was_over(link, page)
                     }
                 }
             })

@@ -254,6 +254,7 @@ pub(super) fn focused(setting: &Setting, draw: &mut Stream) -> Option<Op> {
         Focus::Removals if roll < 80 => Some(Op::RowDelete { record }),
         Focus::Twins if roll < 70 => Some(match draw.below(8) {
             0 => Op::PageDuplicate { record },
+            1 if flag => Op::CopyUnlabel { record },
             1 => Op::TargetTrash {
                 target: draw.small(2),
             },

@@ -332,7 +332,8 @@ impl Schedule {
             // 6.10: a person approved of going on from a page that a request had changed which the database forgot.
             return;
         }
-        if state.left.contains(&key) && rows.arrived.last() == Some(&final_value) && n.is_none_or(is_kept) {
+        let brought_back = rows.arrived.last().map_or("", String::as_str) == final_value;
+        if state.left.contains(&key) && brought_back && n.is_none_or(is_kept) {
             // E8 and E9: it came back with what it held when it left; what its page was given last is in the log.
             return;
         }

@@ -508,6 +508,7 @@ impl Schedule {
                 }
                 done
             }
+            Op::CopyUnlabel { record } => self.unlabel_copy(&self.key(record)),
             Op::RowRelate { record, target } => self.refer(&self.key(record), &[target]),
             Op::PageRelate { record, target } => self.relate(record, &[target]),
             Op::TargetTrash { target } => self.trash_target(target),
@@ -817,6 +818,29 @@ impl Schedule {
             .collect();
         self.world.person_makes(&mut state, &values);
         state.touched.insert(key.to_string());
+        true
+    }
+
+    /// Clears the label of a page that carries the record's beside its own.
+    fn unlabel_copy(&self, key: &RecordKey) -> bool {
+        let own = self.page(key);
+        let mut state = self.world.lock();
+        let is_copy = |(id, page): &(&PageId, &super::world::SimPage)| {
+            let now = page.now();
+            own.as_ref().is_some_and(|own| own != *id)
+                && page.entity == TEAMS
+                && Self::is_editable(&now.page, now.hidden)
+                && property(&now.page, "postgres_id") == key.to_string()
+        };
+        let Some(copy) = state.pages.iter().find(is_copy).map(|(id, _)| id.clone()) else {
+            return false;
+        };
+        self.world.person_changes(&mut state, &copy, |version| {
+            version.page.properties.insert(
+                PropertyId::from("postgres_id"),
+                PropertyRead::Whole(Value::rich("")),
+            );
+        });
         true
     }
 

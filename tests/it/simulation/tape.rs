@@ -177,6 +177,10 @@ pub(crate) enum Op {
         record: u8,
         clear: bool,
     },
+    /// A person clears the label of a copy.
+    CopyUnlabel {
+        record: u8,
+    },
     /// The application sets the reference.
     RowRelate {
         record: u8,

@@ -872,11 +872,14 @@ impl World {
                     "I19: {id} was trashed though its {field} was edited after its row was deleted"
                 ));
             }
+            let arrived_at = cell.arrived_at.last().copied();
             if overwrites && let Some(last) = cell.writes.last_mut().filter(|last| last.text == old) {
+                // What a person once wrote may stand there by a later request of ours, from the row that has it.
+                let is_ours = arrived_at.is_some_and(|at| at > last.at);
                 if last.at > snapshot && (last.formats || !is_known) {
                     last.raced = true;
                     raced = true;
-                } else if last.at <= snapshot && !state.forgotten.contains(&sent_at) {
+                } else if last.at <= snapshot && !is_ours && !state.forgotten.contains(&sent_at) {
                     state
                         .overwritten
                         .push((old.clone(), format!("{field} of {id} at {}", self.now())));
