@@ -12,7 +12,7 @@ use super::run::Work;
 use super::{EngineError, Entity};
 use crate::journal::{IntentKind, IntentStatus, Outcome};
 use crate::plan::OperationKind;
-use crate::ports::{Link, Page, PageParent, Priority, Progress, PropertyRead, Retry, StoreError};
+use crate::ports::{Link, Page, PageParent, Priority, Progress, Retry, StoreError};
 use crate::reconcile::{Decision, Label, Observation, Phase, PresenceAction, Side, decide};
 use crate::report::ErrorCode;
 use crate::value::{PageId, RecordKey, Value};
@@ -365,9 +365,11 @@ impl Work<'_> {
         let offset = self.engine.clock.notion_ahead();
         let rested = self.engine.clock.now() - (page.last_edited_time - offset) >= entity.create_grace;
         let complete = entity.fields.iter().all(|field| {
-            let required = field.column.as_ref().is_some_and(|column| entity.required.contains(column));
-            !required
-                || matches!(page.properties.get(&field.property), Some(PropertyRead::Whole(value)) if !value.is_empty())
+            let required = field
+                .column
+                .as_ref()
+                .is_some_and(|column| entity.required.contains(column));
+            !required || page.whole(&field.property).is_some_and(|value| !value.is_empty())
         });
         rested && complete && page.parent == PageParent::Entity
     }
@@ -375,9 +377,9 @@ impl Work<'_> {
 
 /// The text of a page's label.
 pub(super) fn label_text(entity: &Entity, page: &Page) -> String {
-    match page.properties.get(&entity.postgres_id) {
-        Some(PropertyRead::Whole(Value::RichText(runs))) => crate::value::plain_text(runs).trim().to_owned(),
-        Some(PropertyRead::Whole(Value::Text(text))) => text.trim().to_owned(),
+    match page.whole(&entity.postgres_id) {
+        Some(Value::RichText(runs)) => crate::value::plain_text(runs).trim().to_owned(),
+        Some(Value::Text(text)) => text.trim().to_owned(),
         _ => String::new(),
     }
 }

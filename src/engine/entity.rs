@@ -160,7 +160,7 @@ impl Entity {
     /// The page with every field's value in canonical form.
     pub(super) fn canonical(&self, mut page: Page) -> Page {
         for field in &self.fields {
-            let Some(PropertyRead::Whole(read)) = page.properties.get(&field.property) else {
+            let Some(read) = page.whole(&field.property) else {
                 continue;
             };
             let canonical = field.codec.canonical_page(read.clone());

@@ -13,7 +13,7 @@ use super::{EngineError, apply::Step};
 use crate::journal::{
     Act, AuditEntry, Conflict, ConflictStatus, IntentKind, IntentStatus, Kept, Outcome, Trouble,
 };
-use crate::ports::{Link, Page, PropertyRead, Record};
+use crate::ports::{Link, Page, Record};
 use crate::reconcile::merge::{FieldAction, FieldDecision};
 use crate::reconcile::{Decision, FieldState, PastValue, Phase, Reason, Side, Sides};
 use crate::report::ErrorCode;
@@ -375,13 +375,7 @@ impl Work<'_> {
     ) -> Sides<Option<String>> {
         let row = row_value(entity, seen, property);
         // As a listing shows it, which looks for no target.
-        let page = seen
-            .page
-            .page()
-            .and_then(|page| match page.properties.get(property) {
-                Some(PropertyRead::Whole(value)) => Some(value),
-                _ => None,
-            });
+        let page = seen.page.page().and_then(|page| page.whole(property));
         Sides {
             postgres: row.as_ref().map(value_digest),
             notion: page.map(value_digest),

@@ -220,14 +220,10 @@ pub(super) fn observation(entity: &Entity, seen: &Seen, setting: &Setting<'_>) -
     let no_columns = BTreeMap::new();
     let columns = seen.columns().unwrap_or(&no_columns);
     let page = seen.page.page();
-    let opted_out = entity.opt_out.as_ref().is_some_and(|property| {
-        page.is_some_and(|page| {
-            matches!(
-                page.properties.get(property),
-                Some(PropertyRead::Whole(Value::Bool(true)))
-            )
-        })
-    });
+    let opted_out = entity
+        .opt_out
+        .as_ref()
+        .is_some_and(|property| page.is_some_and(|page| page.whole(property) == Some(&Value::Bool(true))));
     let fields = entity
         .fields
         .iter()
@@ -642,11 +638,8 @@ impl Engine {
         let mut pages: Vec<&Value> = Vec::new();
         let mut away = BTreeSet::new();
         for field in entity.fields.iter().filter(|field| field.reference.is_some()) {
-            let read = seen
-                .page
-                .page()
-                .and_then(|page| page.properties.get(&field.property));
-            let Some(PropertyRead::Whole(now @ Value::Pages(ids))) = read else {
+            let read = seen.page.page().and_then(|page| page.whole(&field.property));
+            let Some(now @ Value::Pages(ids)) = read else {
                 continue;
             };
             pages.push(now);

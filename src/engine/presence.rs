@@ -9,7 +9,7 @@ use super::run::Work;
 use super::trouble::trouble;
 use super::{EngineError, Entity};
 use crate::journal::{Act, AuditEntry, Conflict, ConflictStatus, IntentStatus, Kept, Outcome};
-use crate::ports::{Link, Page, PageWrite, Priority, PropertyRead, Record};
+use crate::ports::{Link, Page, PageWrite, Priority, Record};
 use crate::reconcile::{Decision, Phase, PresenceAction, Reason, Side};
 use crate::report::ErrorCode;
 use crate::value::{PageId, PropertyId, RecordKey, Shared, Value};
@@ -28,7 +28,9 @@ impl Work<'_> {
             PresenceAction::Nothing => self.nothing(seen, reason).await,
             PresenceAction::Wait => self.wait(seen).await,
             PresenceAction::CreatePage => self.create_page(entity, seen, None).await,
-            PresenceAction::RecreatePage | PresenceAction::Reincarnate => self.reincarnate(seen).await,
+            PresenceAction::RecreatePage | PresenceAction::Reincarnate => {
+                self.reincarnate(entity, seen).await
+            }
             PresenceAction::InsertRow | PresenceAction::ReinsertRow => {
                 self.insert_row(entity, seen, reason).await
             }
@@ -318,8 +320,8 @@ fn put_off(link: &mut Link, now: time::OffsetDateTime) {
 /// Whether a page's status is that one.
 pub(super) fn shows_state(entity: &Entity, page: &Page, state: &str) -> bool {
     matches!(
-        page.properties.get(&entity.sync_status),
-        Some(PropertyRead::Whole(Value::Choice(choice))) if choice.name == state
+        page.whole(&entity.sync_status),
+        Some(Value::Choice(choice)) if choice.name == state
     )
 }
 

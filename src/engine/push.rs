@@ -73,10 +73,7 @@ impl Work<'_> {
         ];
         wanted
             .into_iter()
-            .filter(|(property, value)| match page.properties.get(*property) {
-                Some(PropertyRead::Whole(read)) => !shows(read, value),
-                _ => false,
-            })
+            .filter(|(property, value)| page.whole(property).is_some_and(|read| !shows(read, value)))
             .map(|(property, value)| (property.clone(), value))
             .collect()
     }
@@ -121,10 +118,7 @@ impl Work<'_> {
         }
         let has_data = !fields.is_empty();
         // A page that a person made gets its stamp with its label.
-        let is_unstamped = matches!(
-            page.properties.get(&entity.last_synced),
-            Some(PropertyRead::Whole(stamp)) if stamp.is_empty()
-        );
+        let is_unstamped = page.whole(&entity.last_synced).is_some_and(Value::is_empty);
         write.properties.extend(asserted);
         if has_data || is_unstamped {
             write.properties.push((entity.last_synced.clone(), instant(now)));
@@ -211,15 +205,12 @@ impl Work<'_> {
             let Some(field) = entity.field(&sent.property) else {
                 continue;
             };
-            let read = match answer.properties.get(&sent.property) {
-                Some(PropertyRead::Whole(value)) => value.clone(),
-                // A long list comes back cut short; it was accepted as sent.
-                _ => sent.sent.clone(),
-            };
+            // A long list comes back cut short; it was accepted as sent.
+            let read = answer.whole(&sent.property).unwrap_or(&sent.sent);
             // A target in the trash vanishes from the answer, and comes back with it: the page has it all the same.
-            let read = match (&read, &sent.sent) {
+            let read = match (read, &sent.sent) {
                 (Value::Pages(shown), Value::Pages(sent)) => Value::Pages(shown | sent),
-                _ => read,
+                (read, _) => read.clone(),
             };
             if !sent.sent.is_empty() && !shows(&read, &sent.sent) {
                 link.troubles.push(trouble(
@@ -258,8 +249,8 @@ impl Work<'_> {
             let read = trouble
                 .property
                 .as_ref()
-                .and_then(|property| answer.properties.get(property));
-            if let Some(PropertyRead::Whole(value)) = read {
+                .and_then(|property| answer.whole(property));
+            if let Some(value) = read {
                 trouble.met_with.notion = Some(value_digest(value));
             }
         }
@@ -275,8 +266,8 @@ impl Work<'_> {
         link.page_mark = Some(answer.last_edited_time);
         link.page_edited_at = link.page_edited_at.max(Some(answer.last_edited_time));
         link.page_written_at = Some(intent.sent_at);
-        link.status = match answer.properties.get(&entity.sync_status) {
-            Some(PropertyRead::Whole(Value::Choice(choice))) => Some(choice.name.clone()),
+        link.status = match answer.whole(&entity.sync_status) {
+            Some(Value::Choice(choice)) => Some(choice.name.clone()),
             _ => None,
         };
     }

@@ -4,6 +4,7 @@
 //! (R4); until the time in which it may still land has passed, its record waits; after that the intent is
 //! abandoned, and kept, so that a late landing is recognised as ours (R3).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -13,9 +14,10 @@ use super::push::settle_restored;
 use super::run::Work;
 use super::{EngineError, Entity};
 use crate::journal::{Act, Intent, IntentKind, IntentStatus, Kept};
-use crate::ports::{Link, Page, PageQuery, Priority, PropertyRead, Record};
+use crate::ports::{AuditFilter, Link, Page, PageQuery, Priority, PropertyRead, Record};
 use crate::reconcile::accept::shows;
 use crate::reconcile::{Phase, Reason, Side};
+use crate::value::PageId;
 
 /// Between two looks that both found no page, before a create is given up.
 ///
@@ -25,6 +27,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(30);
 /// A page that is older than the request by more than this, whatever the clocks say, is of the record's former life: only
 /// what was out of reach for a day is made anew.
 const FORMER_LIFE: Duration = Duration::from_secs(3600);
+
+/// Entries of the audit log that are searched for the pages of a record's former lives.
+const MOST_ENTRIES: u32 = 500;
 
 impl Work<'_> {
     /// Settles the entity's open intents as far as can be told now.
@@ -162,6 +167,10 @@ impl Work<'_> {
             )
             .await?;
         found.retain(|page| !linked.iter().any(|link| link.page.as_ref() == Some(&page.id)));
+        if !found.is_empty() && link.incarnation > 0 {
+            let former = self.former_pages(link).await?;
+            found.retain(|page| !former.contains(&page.id));
+        }
         if let Some(page) = found.into_iter().next().map(|page| entity.canonical(page)) {
             let (mut intent, given_up) = sender(earlier, intent, &page);
             let page = self.as_answered(page, &intent);
@@ -194,6 +203,19 @@ impl Work<'_> {
         }
     }
 
+    /// The pages that a record of several lives has had so far, as far as the log goes back.
+    async fn former_pages(&self, link: &Link) -> Result<BTreeSet<PageId>, EngineError> {
+        let filter = AuditFilter {
+            entity: Some(link.entity.clone()),
+            key: Some(link.key.clone()),
+            limit: MOST_ENTRIES,
+            ..AuditFilter::default()
+        };
+        let entries = self.engine.store.audit(&filter).await?;
+        let own = entries.into_iter().filter(|entry| entry.link == Some(link.id));
+        Ok(own.filter_map(|entry| entry.page).collect())
+    }
+
     /// The page as the lost answer showed it: what a person wrote over since is no part of what both sides agreed on.
     fn as_answered(&self, mut page: Page, intent: &Intent) -> Page {
         if page.last_edited_by == self.bot {
@@ -201,8 +223,10 @@ impl Work<'_> {
         }
         page.last_edited_time = page.created_time;
         for sent in &intent.fields {
-            let read = page.properties.get(&sent.property);
-            if matches!(read, Some(PropertyRead::Whole(read)) if !shows(read, &sent.sent)) {
+            if page
+                .whole(&sent.property)
+                .is_some_and(|read| !shows(read, &sent.sent))
+            {
                 let was = PropertyRead::Whole(sent.sent.clone());
                 page.properties.insert(sent.property.clone(), was);
             }
@@ -274,11 +298,8 @@ fn sender(earlier: Vec<Intent>, pending: Intent, page: &Page) -> (Intent, Option
 
 /// Whether a page shows everything that a request sent.
 pub(super) fn shows_all(intent: &Intent, page: &Page) -> bool {
-    intent
-        .fields
-        .iter()
-        .all(|sent| match page.properties.get(&sent.property) {
-            Some(PropertyRead::Whole(read)) => shows(read, &sent.sent),
-            _ => false,
-        })
+    intent.fields.iter().all(|sent| {
+        page.whole(&sent.property)
+            .is_some_and(|read| shows(read, &sent.sent))
+    })
 }

@@ -53,7 +53,7 @@ impl Work<'_> {
         let mut records = vec![Record::Audit(entry)];
         if then == Phase::LeftScope {
             for field in self.decide_fields_of(entity, seen) {
-                if let Some(PropertyRead::Whole(value)) = page.properties.get(&field) {
+                if let Some(value) = page.whole(&field) {
                     let mut entry = self.audit(entity, &link, Side::Postgres, Act::Rejected, reason, now);
                     entry.property = Some(field.clone());
                     entry.old = Some(Kept::Value(value.clone()));
@@ -184,10 +184,7 @@ impl Work<'_> {
             .iter()
             .filter(|field| field.direction != Direction::ToPostgres)
         {
-            let held = match page.properties.get(&field.property) {
-                Some(PropertyRead::Whole(held)) => Some(held),
-                _ => None,
-            };
+            let held = page.whole(&field.property);
             let row = field.codec.row_value(columns);
             let sent = row.and_then(|row| {
                 let sent = encode(field, &row, columns, held, &seen.references)?;
@@ -366,11 +363,8 @@ impl Work<'_> {
                     .fields
                     .get(&field.property)
                     .and_then(|state| state.bases.as_ref());
-                match (page.properties.get(&field.property), base) {
-                    (Some(PropertyRead::Whole(now)), Some(base)) => *now != base.page,
-                    (Some(PropertyRead::Whole(now)), None) => !now.is_empty(),
-                    _ => false,
-                }
+                page.whole(&field.property)
+                    .is_some_and(|now| base.map_or(!now.is_empty(), |base| *now != base.page))
             })
             .map(|field| field.property.clone())
             .collect()

@@ -32,6 +32,16 @@ pub struct Page {
     pub properties: Shared<BTreeMap<PropertyId, PropertyRead>>,
 }
 
+impl Page {
+    /// A property's value, where the answer carried all of it and it can be understood.
+    pub fn whole(&self, property: &PropertyId) -> Option<&Value> {
+        match self.properties.get(property) {
+            Some(PropertyRead::Whole(value)) => Some(value),
+            _ => None,
+        }
+    }
+}
+
 /// Where a page is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageParent {

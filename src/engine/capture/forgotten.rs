@@ -5,7 +5,7 @@ use super::super::run::Work;
 use super::super::{EngineError, Entity};
 use super::OVERLAP;
 use crate::journal::{IntentStatus, Kept};
-use crate::ports::{AuditFilter, PropertyRead};
+use crate::ports::AuditFilter;
 use crate::reconcile::Side;
 use crate::reconcile::accept::shows;
 use crate::value::{PropertyId, Value};
@@ -35,10 +35,10 @@ impl Work<'_> {
             .iter()
             .filter_map(|field| {
                 let bases = link.fields.get(&field.property)?.bases.as_ref()?;
-                match page.properties.get(&field.property)? {
-                    PropertyRead::Whole(value) if *value != bases.page => Some((&field.property, value)),
-                    _ => None,
-                }
+                let value = page
+                    .whole(&field.property)
+                    .filter(|value| **value != bases.page)?;
+                Some((&field.property, value))
             })
             .filter(|(property, value)| {
                 let mut sent = seen.intents.iter().flat_map(|intent| &intent.fields);

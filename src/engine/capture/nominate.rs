@@ -10,7 +10,7 @@ use super::super::run::Work;
 use super::super::{EngineError, Entity};
 use super::Nominations;
 use crate::plan::operations;
-use crate::ports::{Link, Page, Priority, PropertyRead};
+use crate::ports::{Link, Page, Priority};
 use crate::reconcile::{Phase, PresenceAction, Side};
 use crate::report::ErrorCode;
 use crate::value::{PageId, PropertyId, Value};
@@ -180,10 +180,7 @@ fn held(entity: &Entity, seen: &Seen, property: &PropertyId, side: Side) -> Opti
     match side {
         Side::Postgres => field.codec.row_value(seen.columns()?).ok(),
         Side::Notion => match seen.page.page() {
-            Some(page) => match page.properties.get(property) {
-                Some(PropertyRead::Whole(value)) => Some(value.clone()),
-                _ => None,
-            },
+            Some(page) => page.whole(property).cloned(),
             None => seen
                 .link
                 .as_ref()

@@ -13,7 +13,7 @@ use super::super::trouble::{is_frozen, is_known_trouble};
 use super::super::{EngineError, Entity};
 use super::{BATCH, Nominations, OVERLAP};
 use crate::mapping::{OnInaccessible, OnPageCreate};
-use crate::ports::{Link, LinkTotals, Marks, Page, PageParent, PageQuery, Priority, PropertyRead};
+use crate::ports::{Link, LinkTotals, Marks, Page, PageParent, PageQuery, Priority};
 use crate::reconcile::{Phase, Side};
 use crate::value::{PageId, Value};
 
@@ -218,9 +218,10 @@ impl Work<'_> {
                 }
             })
         };
-        let is_ticked = entity.opt_out.as_ref().is_some_and(|property| {
-            page.properties.get(property) == Some(&PropertyRead::Whole(Value::Bool(true)))
-        });
+        let is_ticked = entity
+            .opt_out
+            .as_ref()
+            .is_some_and(|property| page.whole(property) == Some(&Value::Bool(true)));
         match link.phase {
             Phase::Linked if is_frozen(link) => false,
             // Left alone until it is unticked, which may be within the minute of the last edit that was seen.
@@ -231,8 +232,8 @@ impl Work<'_> {
                     || is_ticked
                     || link.status.as_ref().is_some_and(|status| {
                         matches!(
-                            page.properties.get(&entity.sync_status),
-                            Some(PropertyRead::Whole(Value::Choice(choice))) if choice.name != *status
+                            page.whole(&entity.sync_status),
+                            Some(Value::Choice(choice)) if choice.name != *status
                         )
                     })
             }

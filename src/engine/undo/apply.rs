@@ -218,8 +218,7 @@ impl Work<'_> {
         let mut fields = Vec::new();
         for put in puts {
             let Some(property) = &put.property else { continue };
-            let held = page.properties.get(property);
-            if held != Some(&crate::ports::PropertyRead::Whole(put.from.clone())) {
+            if page.whole(property) != Some(&put.from) {
                 return Ok(moved());
             }
             write.properties.push((property.clone(), put.to.clone()));

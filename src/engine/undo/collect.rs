@@ -13,7 +13,7 @@ use super::super::{EngineError, Entity, EntityField};
 use super::{Left, PutBack, Step, UndoPlan, What, place};
 use crate::journal::{Act, AuditEntry, IntentStatus, Kept};
 use crate::mapping::Direction;
-use crate::ports::{AuditFilter, Link, PageParent, Priority, PropertyRead};
+use crate::ports::{AuditFilter, Link, PageParent, Priority};
 use crate::reconcile::accept::shows;
 use crate::reconcile::{Phase, Reason, Side};
 use crate::report::ErrorCode;
@@ -469,10 +469,8 @@ impl Found<'_> {
                 .fields
                 .get(&field.property)
                 .and_then(|state| state.bases.as_ref());
-            match (page.properties.get(&field.property), base) {
-                (Some(PropertyRead::Whole(now)), Some(base)) => *now != base.page,
-                _ => false,
-            }
+            let now = page.whole(&field.property);
+            now.zip(base).is_some_and(|(now, base)| *now != base.page)
         });
         match edited {
             Some(field) => {
@@ -577,13 +575,11 @@ impl Found<'_> {
             },
             Side::Notion => match &self.seen.page {
                 PageSeen::Seen(page) if !page.in_trash && page.parent == PageParent::Entity => {
-                    match page.properties.get(&field.property) {
-                        Some(PropertyRead::Whole(now)) => now.clone(),
-                        _ => {
-                            let message = "the property cannot be read".to_owned();
-                            return refused(ErrorCode::PropertyDrift, message);
-                        }
-                    }
+                    let Some(now) = page.whole(&field.property) else {
+                        let message = "the property cannot be read".to_owned();
+                        return refused(ErrorCode::PropertyDrift, message);
+                    };
+                    now.clone()
                 }
                 _ => return refused(ErrorCode::NotUndoable, "the page is not there".to_owned()),
             },

@@ -259,10 +259,8 @@ impl Pages for MemoryPages {
     ) -> BoxFuture<'a, Result<Value, PagesError>> {
         Box::pin(async move {
             self.log("property", entity);
-            match self.page(page).properties.get(property) {
-                Some(PropertyRead::Whole(value)) => Ok(value.clone()),
-                _ => Err(PagesError::Inaccessible),
-            }
+            let value = self.page(page).whole(property).cloned();
+            value.ok_or(PagesError::Inaccessible)
         })
     }
 

@@ -265,6 +265,7 @@ impl Connection {
         }
         match lost {
             Some(FaultKind::WriteLost) => {
+                world.lock().lose(page, write);
                 self.back(None).await;
                 return Err(unknown());
             }

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use frames_sync::engine::Run;
 use frames_sync::journal::{Act, Conflict, ConflictStatus, Kept};
-use frames_sync::mapping::{ConflictPolicy, OnPageCreate, OnRowDelete};
-use frames_sync::ports::{Link, PageParent, PropertyRead};
+use frames_sync::mapping::{ConflictPolicy, Initial, OnPageCreate, OnRowDelete};
+use frames_sync::ports::{Link, PageParent};
 use frames_sync::reconcile::{Phase, Reason};
 use frames_sync::report::Outcome;
 use frames_sync::value::{PageId, PropertyId, RecordKey, Value};
@@ -327,6 +327,12 @@ impl Schedule {
             // F9: the empty side of a field that was never agreed on is filled, whoever emptied it.
             return;
         }
+        let is_first_look = setting.initial == Some(Initial::Notion) && p.is_some_and(|p| !p.agreed);
+        let row_is_kept = p.is_none_or(|p| accounts.values.contains(&p.text));
+        if is_first_look && pages.held.contains(&final_value) && row_is_kept && n.is_none_or(is_kept) {
+            // F9: a row's new life begins with what its page holds where the mapping says so.
+            return;
+        }
         let brought = (id.clone(), field.to_owned(), final_value.clone());
         if state.brought.contains(&brought) && n.is_none_or(is_kept) {
             // 6.10: a person approved of going on from a page that a request had changed which the database forgot.
@@ -405,8 +411,7 @@ impl Schedule {
             ));
         }
         let done = row.get(DONE) == Some(&Value::Bool(true));
-        let ticked =
-            page.properties.get(&PropertyId::from(DONE)) == Some(&PropertyRead::Whole(Value::Bool(true)));
+        let ticked = page.whole(&PropertyId::from(DONE)) == Some(&Value::Bool(true));
         if done != ticked && !excused(DONE) {
             found.push(format!(
                 "I2: done of {} is {done} here and {ticked} there",

@@ -533,10 +533,7 @@ impl Schedule {
             .pages
             .get(&id)
             .filter(|page| fits(page.now()))
-            .and_then(|page| match page.now().page.properties.get(&property) {
-                Some(PropertyRead::Whole(held)) => Some(held.clone()),
-                _ => None,
-            });
+            .and_then(|page| page.now().page.whole(&property).cloned());
         let Some(held) = held else { return false };
         let value = value(&held);
         self.world.person_changes(&mut state, &id, |version| {
@@ -683,14 +680,9 @@ impl Schedule {
         let mut state = self.world.lock();
         let fits = state.pages.get(&id).is_some_and(|page| fits(page.now()));
         if fits {
-            let mut runs = match state.pages[&id]
-                .now()
-                .page
-                .properties
-                .get(&PropertyId::from(field))
-            {
-                Some(PropertyRead::Whole(Value::RichText(runs))) => runs.clone(),
-                _ => return false,
+            let held = state.pages[&id].now().page.whole(&PropertyId::from(field));
+            let Some(Value::RichText(mut runs)) = held.cloned() else {
+                return false;
             };
             runs.iter_mut().for_each(|run| run.style.bold = !run.style.bold);
             self.world
@@ -753,10 +745,8 @@ impl Schedule {
             .rev()
             .map(|version| &version.page)
             .find(|page| property(page, field) != now);
-        let value = before.and_then(|page| match page.properties.get(&PropertyId::from(field)) {
-            Some(PropertyRead::Whole(value)) if !value.is_empty() => Some(value.clone()),
-            _ => None,
-        });
+        let value = before.and_then(|page| page.whole(&PropertyId::from(field)));
+        let value = value.filter(|value| !value.is_empty()).cloned();
         drop(state);
         value.is_some_and(|value| self.set_page(&key, field, value))
     }

@@ -61,6 +61,8 @@ pub(crate) struct Cell {
     /// What the engine wrote, in order, and when.
     pub(crate) arrived: Vec<String>,
     arrived_at: Vec<Millis>,
+    /// What the engine sent and was lost, of which it knows no more than that it may arrive.
+    pub(crate) lost: BTreeSet<String>,
     /// Everything it ever held.
     pub(crate) held: BTreeSet<String>,
 }
@@ -136,11 +138,12 @@ impl Cell {
             .any(|(arrived, at)| *arrived == other.text && *at >= other.at)
     }
 
-    /// Whether the cell had held that text before: then nobody can tell which of the two edits was seen.
+    /// Whether the cell had held that text before, or was sent it: then nobody can tell which of the two was seen.
     pub(crate) fn puts_back(&self, write: &Write) -> bool {
         let writes = self.writes.iter().map(|write| &write.text);
         writes
             .chain(&self.arrived)
+            .chain(&self.lost)
             .filter(|text| **text == write.text)
             .count()
             > 1
@@ -361,15 +364,12 @@ pub(crate) fn normal(text: &str) -> String {
 
 /// Whether a person ticked the box that leaves the record alone.
 pub(crate) fn is_paused(page: &Page) -> bool {
-    page.properties.get(&PropertyId::from("paused")) == Some(&PropertyRead::Whole(Value::Bool(true)))
+    page.whole(&PropertyId::from("paused")) == Some(&Value::Bool(true))
 }
 
 /// The text of a page's property.
 pub(crate) fn property(page: &Page, name: &str) -> String {
-    match page.properties.get(&PropertyId::from(name)) {
-        Some(PropertyRead::Whole(value)) => text(value),
-        _ => String::new(),
-    }
+    page.whole(&PropertyId::from(name)).map(text).unwrap_or_default()
 }
 
 impl State {
@@ -423,6 +423,19 @@ impl State {
         self.entitled
             .get(&normal(value))
             .is_some_and(|who| !who.contains(tenant))
+    }
+
+    /// A write of ours to a page never arrives.
+    pub(crate) fn lose(&mut self, page: Option<&PageId>, write: &frames_sync::ports::PageWrite) {
+        for (property, value) in &write.properties {
+            let field = property.as_str();
+            if let Some(page) = page
+                && (field == RELATION || FIELDS.contains(&field))
+            {
+                let sent = self.named(field, &text(value));
+                self.cells.entry(page.as_str(), field).lost.insert(sent);
+            }
+        }
     }
 
     /// Creates that were waited for long enough by then, which is asked before each step of the clock that tells.
