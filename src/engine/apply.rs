@@ -12,7 +12,7 @@ use super::run::Work;
 use super::{EngineError, Entity};
 use crate::journal::{IntentKind, IntentStatus, Outcome};
 use crate::plan::OperationKind;
-use crate::ports::{Link, Page, PageParent, Priority, Progress, Retry, StoreError};
+use crate::ports::{Link, Page, PageParent, PageQuery, Priority, Progress, Retry, StoreError};
 use crate::reconcile::{Decision, Label, Observation, Phase, PresenceAction, Side, decide};
 use crate::report::ErrorCode;
 use crate::value::{PageId, RecordKey, Value};
@@ -186,7 +186,15 @@ impl Work<'_> {
             let again = link.clone();
             return self.create_page(entity, &seen, Some(again)).await;
         }
-        let decision = self.decide(entity, &seen);
+        let mut decision = self.decide(entity, &seen);
+        if let (PageSeen::Inaccessible, Some(link)) = (&seen.page, &seen.link)
+            && decision.presence.action.gives_page_up()
+            && self.shows_by_label(entity, link).await?
+        {
+            // A query and a direct read that contradict each other: neither tells for certain.
+            seen.was_listed = true;
+            decision = self.decide(entity, &seen);
+        }
         if decision.presence.action.deletes().is_some() && !candidate.may_delete {
             // Not in the plan that the guards saw: the next run's plan has it.
             return Ok(Step::Done(Outcome::Deferred));
@@ -205,6 +213,18 @@ impl Work<'_> {
             return Ok(Step::Again);
         }
         self.carry_out(entity, &seen, &decision).await
+    }
+
+    /// Whether a query for the record's label shows its page.
+    async fn shows_by_label(&self, entity: &Entity, link: &Link) -> Result<bool, EngineError> {
+        let query = PageQuery::WithPostgresId(link.key.to_string());
+        let found = self
+            .engine
+            .pages
+            .query(&entity.name, &query, None, Priority::Create)
+            .await?;
+        let mut pages = found.pages.iter();
+        Ok(pages.any(|page| link.page.as_ref() == Some(&page.id)))
     }
 
     /// Asks the decision core.

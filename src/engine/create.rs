@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::apply::Step;
-use super::observe::{PageSeen, Seen, decode, encode, page_value};
+use super::observe::{Seen, decode, encode, page_value};
 use super::presence::new_link;
 use super::pull::rejected;
 use super::push::{choice, instant, status};
@@ -16,8 +16,8 @@ use super::{EngineError, Entity};
 use crate::journal::{Act, AuditEntry, Intent, IntentKind, IntentStatus, Kept, Outcome, SentField};
 use crate::mapping::Direction;
 use crate::ports::{
-    Commit, CommitOutcome, Link, Page, PageQuery, PageWrite, PagesError, Priority, Record, Row, RowChange,
-    RowOutcome, RowWrite,
+    Commit, CommitOutcome, Link, Page, PageWrite, PagesError, Priority, Record, Row, RowChange, RowOutcome,
+    RowWrite,
 };
 use crate::reconcile::{Bases, FieldState, Phase, Reason, Side};
 use crate::report::ErrorCode;
@@ -246,14 +246,10 @@ impl Work<'_> {
     }
 
     /// E13 and E11: a new life for the key; the page is taken back from the trash where it still can be.
-    pub(super) async fn reincarnate(&self, entity: &Entity, seen: &Seen) -> Result<Step, EngineError> {
+    pub(super) async fn reincarnate(&self, seen: &Seen) -> Result<Step, EngineError> {
         let Some(before) = &seen.link else {
             return Ok(Step::Done(Outcome::Deferred));
         };
-        if matches!(seen.page, PageSeen::Inaccessible) && self.shows_by_label(entity, before).await? {
-            // A query and a direct read that contradict each other: neither tells for certain.
-            return Ok(Step::Done(Outcome::Deferred));
-        }
         let mut link = before.clone();
         link.incarnation += 1;
         link.fields.clear();
@@ -272,18 +268,6 @@ impl Work<'_> {
         }
         self.commit(vec![Record::Link(Box::new(link))]).await?;
         Ok(Step::Again)
-    }
-
-    /// Whether a query for the record's label shows its page.
-    async fn shows_by_label(&self, entity: &Entity, link: &Link) -> Result<bool, EngineError> {
-        let query = PageQuery::WithPostgresId(link.key.to_string());
-        let found = self
-            .engine
-            .pages
-            .query(&entity.name, &query, None, Priority::Create)
-            .await?;
-        let mut pages = found.pages.iter();
-        Ok(pages.any(|page| link.page.as_ref() == Some(&page.id)))
     }
 
     /// 5.4: inserts a row for a page and links both, in one transaction. The label follows as a push.

@@ -28,9 +28,7 @@ impl Work<'_> {
             PresenceAction::Nothing => self.nothing(seen, reason).await,
             PresenceAction::Wait => self.wait(seen).await,
             PresenceAction::CreatePage => self.create_page(entity, seen, None).await,
-            PresenceAction::RecreatePage | PresenceAction::Reincarnate => {
-                self.reincarnate(entity, seen).await
-            }
+            PresenceAction::RecreatePage | PresenceAction::Reincarnate => self.reincarnate(seen).await,
             PresenceAction::InsertRow | PresenceAction::ReinsertRow => {
                 self.insert_row(entity, seen, reason).await
             }

@@ -144,6 +144,11 @@ impl PresenceAction {
         )
     }
 
+    /// Whether a page out of reach is gone for good with it: another takes its place, or its row goes too.
+    pub fn gives_page_up(self) -> bool {
+        matches!(self, Self::RecreatePage | Self::Reincarnate) || self.deletes() == Some(Side::Postgres)
+    }
+
     /// The side on which it takes a record away, for the delete cap.
     pub fn deletes(self) -> Option<Side> {
         match self {

@@ -850,6 +850,7 @@ impl World {
                 .and_then(|field| field.bases.as_ref());
             let agreed = agreed.map_or_else(String::new, |bases| state.named(field, &text(&bases.page)));
             let cell = state.cells.entry(id.as_str(), field);
+            let puts_back = cell.writes.last().is_some_and(|last| cell.puts_back(last));
             let row = state.rows.get(&key, field);
             let pulled = row.is_some_and(|row| row.arrived.contains(&old));
             // What an old read has replaced in the row since is not known to stand on the page.
@@ -858,14 +859,16 @@ impl World {
             let newer = |last: &Write| {
                 let deleted_at = state.deleted_at.get(&key);
                 // What was written into an empty field and taken out again is no edit that anybody could see; nor is a
-                // target, of which there are few, that was taken out and set again.
+                // target, of which there are few, that was taken out and set again, or that a request of ours set too.
                 let is_undone = last.text == agreed && (agreed.is_empty() || field == RELATION);
+                let is_ours_too = field == RELATION && puts_back;
                 // What a write of ours overwrote in the declared window is seen by nobody.
                 deleted_at.is_some_and(|at| last.at > *at)
                     && last.at <= snapshot
                     && !pulled
                     && !last.raced
                     && !is_undone
+                    && !is_ours_too
             };
             // What no mapping names is no edit of the record.
             // A cycle goes on with the mapping that it began with.
