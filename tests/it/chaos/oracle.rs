@@ -68,7 +68,8 @@ struct Known<'a> {
     open: BTreeSet<(String, Option<String>)>,
     /// Every value that the audit log or a conflict keeps as what was overwritten, refused or is in dispute.
     kept: BTreeSet<String>,
-    /// Every value that was typed on the page of a row that had left the scope, and refused for that: E8.
+    /// Every value that was typed on the page of a row that had left the scope, and refused for that (E8), or on one that a person
+    /// then put in the trash, and that came back as its row was (E7).
     refused: BTreeSet<String>,
     /// Pages whose record has ended, with its key.
     ended: BTreeMap<Uuid, String>,
@@ -201,7 +202,9 @@ impl<'a> Known<'a> {
         );
         for row in rows(connection, &sql).await {
             leaves(&row["body"]["old"], &mut known.kept);
-            if row["body"]["act"] == "rejected" {
+            // With a page that a person put in the trash goes what they had typed on it: E7 brings it back as the row is.
+            let with_its_page = row["body"]["cause"] == "page_was_trashed_and_row_edited";
+            if row["body"]["act"] == "rejected" || with_its_page {
                 leaves(&row["body"]["old"], &mut known.refused);
             }
             let mut new = BTreeSet::new();
