@@ -13,7 +13,7 @@ use super::observe::{PageSeen, RowSeen};
 use super::push::settle_restored;
 use super::run::Work;
 use super::{EngineError, Entity};
-use crate::journal::{Act, Intent, IntentKind, IntentStatus, Kept};
+use crate::journal::{Act, Intent, IntentKind, IntentStatus, Kept, SentField};
 use crate::ports::{AuditFilter, Link, Page, PageQuery, Priority, PropertyRead, Record};
 use crate::reconcile::accept::shows;
 use crate::reconcile::{Phase, Reason, Side};
@@ -216,20 +216,21 @@ impl Work<'_> {
         Ok(own.filter_map(|entry| entry.page).collect())
     }
 
-    /// The page as the lost answer showed it: what a person wrote over since is no part of what both sides agreed on.
+    /// The page as the lost answer showed it: what a person wrote over since is no part of what both sides agreed on, nor is
+    /// what a request of ours did that a restored database has forgotten.
     fn as_answered(&self, mut page: Page, intent: &Intent) -> Page {
-        if page.last_edited_by == self.bot {
+        let is_over = |sent: &&SentField| {
+            let read = page.whole(&sent.property);
+            read.is_some_and(|read| !shows(read, &sent.sent))
+        };
+        let over: Vec<&SentField> = intent.fields.iter().filter(is_over).collect();
+        if over.is_empty() && page.last_edited_by == self.bot {
             return page;
         }
         page.last_edited_time = page.created_time;
-        for sent in &intent.fields {
-            if page
-                .whole(&sent.property)
-                .is_some_and(|read| !shows(read, &sent.sent))
-            {
-                let was = PropertyRead::Whole(sent.sent.clone());
-                page.properties.insert(sent.property.clone(), was);
-            }
+        for sent in over {
+            let was = PropertyRead::Whole(sent.sent.clone());
+            page.properties.insert(sent.property.clone(), was);
         }
         page
     }
