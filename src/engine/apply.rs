@@ -12,7 +12,7 @@ use super::run::Work;
 use super::{EngineError, Entity};
 use crate::journal::{IntentKind, IntentStatus, Outcome};
 use crate::plan::OperationKind;
-use crate::ports::{Link, Page, PageParent, PageQuery, Priority, Progress, Retry, StoreError};
+use crate::ports::{Link, Page, PageParent, Priority, Progress, Retry, StoreError};
 use crate::reconcile::{Decision, Label, Observation, Phase, PresenceAction, Side, decide};
 use crate::report::ErrorCode;
 use crate::value::{PageId, RecordKey, Value};
@@ -217,12 +217,7 @@ impl Work<'_> {
 
     /// Whether a query for the record's label shows its page.
     async fn shows_by_label(&self, entity: &Entity, link: &Link) -> Result<bool, EngineError> {
-        let query = PageQuery::WithPostgresId(link.key.to_string());
-        let found = self
-            .engine
-            .pages
-            .query(&entity.name, &query, None, Priority::Create)
-            .await?;
+        let found = self.labelled(entity, link, Priority::Create).await?;
         let mut pages = found.pages.iter();
         Ok(pages.any(|page| link.page.as_ref() == Some(&page.id)))
     }

@@ -14,7 +14,7 @@ use super::push::settle_restored;
 use super::run::Work;
 use super::{EngineError, Entity};
 use crate::journal::{Act, Intent, IntentKind, IntentStatus, Kept, SentField};
-use crate::ports::{AuditFilter, Link, Page, PageQuery, Priority, PropertyRead, Record};
+use crate::ports::{Link, Page, PageBatch, PageQuery, Priority, PropertyRead, Record};
 use crate::reconcile::accept::shows;
 use crate::reconcile::{Phase, Reason, Side};
 use crate::value::PageId;
@@ -27,9 +27,6 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(30);
 /// A page that is older than the request by more than this, whatever the clocks say, is of the record's former life: only
 /// what was out of reach for a day is made anew.
 const FORMER_LIFE: Duration = Duration::from_secs(3600);
-
-/// Entries of the audit log that are searched for the pages of a record's former lives.
-const MOST_ENTRIES: u32 = 500;
 
 impl Work<'_> {
     /// Settles the entity's open intents as far as can be told now.
@@ -137,12 +134,7 @@ impl Work<'_> {
         link: &mut Link,
         intent: Intent,
     ) -> Result<(), EngineError> {
-        let query = PageQuery::WithPostgresId(link.key.to_string());
-        let batch = self
-            .engine
-            .pages
-            .query(&entity.name, &query, None, Priority::Settle)
-            .await?;
+        let batch = self.labelled(entity, link, Priority::Settle).await?;
         let mut earlier = self.engine.store.intents(&[link.id]).await?;
         earlier.retain(|intent| {
             intent.kind == IntentKind::CreatePage && intent.status == IntentStatus::Abandoned
@@ -203,15 +195,21 @@ impl Work<'_> {
         }
     }
 
+    /// What a query for the record's label shows.
+    pub(super) async fn labelled(
+        &self,
+        entity: &Entity,
+        link: &Link,
+        priority: Priority,
+    ) -> Result<PageBatch, EngineError> {
+        let query = PageQuery::WithPostgresId(link.key.to_string());
+        let found = self.engine.pages.query(&entity.name, &query, None, priority);
+        Ok(found.await?)
+    }
+
     /// The pages that a record of several lives has had so far, as far as the log goes back.
     async fn former_pages(&self, link: &Link) -> Result<BTreeSet<PageId>, EngineError> {
-        let filter = AuditFilter {
-            entity: Some(link.entity.clone()),
-            key: Some(link.key.clone()),
-            limit: MOST_ENTRIES,
-            ..AuditFilter::default()
-        };
-        let entries = self.engine.store.audit(&filter).await?;
+        let entries = self.entries_about(link).await?;
         let own = entries.into_iter().filter(|entry| entry.link == Some(link.id));
         Ok(own.filter_map(|entry| entry.page).collect())
     }

@@ -61,7 +61,7 @@ pub fn accept(field: &FieldFacts, observation: &Observation) -> Accepted {
             .as_ref()
             .is_some_and(|sent| shows(page, sent));
         stale = is_older || (!is_put_back && may_be_stale(page, page_changed, field, observation));
-        let is_late = !is_put_back && own_late_write(page, field, observation).is_some();
+        let is_late = page_changed && !is_put_back && own_late_write(page, field, observation).is_some();
         if page_changed && !stale && was_there_all_along(page, is_late, field, observation) {
             // The past was taken for an edit. The row follows the page, unless it was edited since: nothing else was.
             doubtful = false;

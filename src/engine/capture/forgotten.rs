@@ -4,13 +4,13 @@ use super::super::observe::Seen;
 use super::super::run::Work;
 use super::super::{EngineError, Entity};
 use super::OVERLAP;
-use crate::journal::{IntentStatus, Kept};
-use crate::ports::AuditFilter;
+use crate::journal::{AuditEntry, IntentStatus, Kept};
+use crate::ports::{AuditFilter, Link};
 use crate::reconcile::Side;
 use crate::reconcile::accept::shows;
 use crate::value::{PropertyId, Value};
 
-/// Entries of the audit log that are searched for a write of ours.
+/// Entries of the audit log that are searched at most.
 const AUDIT_SEARCHED: u32 = 500;
 
 impl Work<'_> {
@@ -63,12 +63,7 @@ impl Work<'_> {
         {
             return Ok(false);
         }
-        let searched = AuditFilter {
-            entity: Some(entity.name.clone()),
-            key: Some(link.key.clone()),
-            ..searched
-        };
-        let entries = self.engine.store.audit(&searched).await?;
+        let entries = self.entries_about(link).await?;
         Ok(unknown.iter().any(|(property, value)| {
             !entries.iter().any(|entry| match &entry.new {
                 Some(Kept::Value(kept)) => entry.property.as_ref() == Some(*property) && shows(value, kept),
@@ -78,5 +73,16 @@ impl Work<'_> {
                 Some(Kept::Erased { .. }) | None => false,
             })
         }))
+    }
+
+    /// The newest entries of the log about a record, of all its lives.
+    pub(in crate::engine) async fn entries_about(&self, link: &Link) -> Result<Vec<AuditEntry>, EngineError> {
+        let about = AuditFilter {
+            entity: Some(link.entity.clone()),
+            key: Some(link.key.clone()),
+            limit: AUDIT_SEARCHED,
+            ..AuditFilter::default()
+        };
+        Ok(self.engine.store.audit(&about).await?)
     }
 }
